@@ -1,0 +1,81 @@
+"""What Airflow reads about this provider. Imports nothing, so that discovery costs nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_INTEGRATION = "Segmind"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata in the shape of Airflow's provider-info schema."""
+    return {
+        "package-name": "airflow-provider-ltx",
+        "name": "LTX-Video on Segmind",
+        "description": "Buys one video per task from LTX-Video on Segmind, waits without holding a worker, "
+        "and keeps the file before the service forgets it.",
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://www.segmind.com/models/ltx-video/api",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [
+            {"integration-name": _INTEGRATION, "python-modules": ["airflow_ltx.hooks.segmind"]},
+        ],
+        "operators": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["airflow_ltx.operators.segmind", "airflow_ltx.operators.ltx"],
+            },
+        ],
+        "triggers": [
+            {"integration-name": _INTEGRATION, "python-modules": ["airflow_ltx.triggers.segmind"]},
+        ],
+        "connection-types": [
+            {
+                "connection-type": "segmind",
+                "hook-class-name": "airflow_ltx.hooks.segmind.SegmindHook",
+                "hook-name": "Segmind",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "login", "port", "extra"],
+                    "relabeling": {"password": "API key", "host": "Base URL"},
+                    "placeholders": {
+                        "password": "SG_0123456789abcdef",
+                        "host": "https://api.segmind.com",
+                    },
+                },
+                "conn-fields": {
+                    "requests_per_minute": {
+                        "label": "Requests per minute",
+                        "description": "The account's limit. Waiting tasks space their calls so that they "
+                        "stay under it.",
+                        "schema": {"type": ["integer", "null"], "minimum": 1},
+                    },
+                    "timeout": {
+                        "label": "Read timeout (seconds)",
+                        "description": "How long one call to the service may take to answer. Default 30.",
+                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+                    },
+                    "history_url": {
+                        "label": "Request history URL",
+                        "description": "Default: Segmind's own host if the base URL is Segmind's, else the "
+                        "base URL.",
+                        "schema": {"type": ["string", "null"], "format": "url"},
+                    },
+                    "upload_url": {
+                        "label": "Upload URL",
+                        "description": "Default: Segmind's own host if the base URL is Segmind's, else the "
+                        "base URL.",
+                        "schema": {"type": ["string", "null"], "format": "url"},
+                    },
+                    "allow_private_hosts": {
+                        "label": "Allow private hosts",
+                        "description": "Download finished files from private or loopback addresses too.",
+                        "schema": {"type": ["boolean", "null"], "default": False},
+                    },
+                },
+            }
+        ],
+    }
