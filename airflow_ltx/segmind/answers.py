@@ -1,0 +1,220 @@
+"""Which error an answer is: one place for every HTTP status of the service, told apart by its text where
+the code alone says too little."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_ltx.exceptions import (
+    AccessDenied,
+    AuthenticationFailed,
+    ContentBlocked,
+    InsufficientCredits,
+    ModelNotFound,
+    ModelRetired,
+    RateLimited,
+    RequestFailed,
+    RequestNotFound,
+    RequestRejected,
+    SegmindError,
+    ServiceUnavailable,
+    SpendLimitReached,
+    SubmitOutcomeUnknown,
+    UnreadableResponse,
+)
+from airflow_ltx.segmind.models import Metrics
+from airflow_ltx.segmind.redact import quote_service
+from airflow_ltx.segmind.waits import retry_after
+
+if TYPE_CHECKING:
+    from airflow_ltx.segmind.protocol import ApiResponse
+
+_CONTENT_WORDS = (
+    "content policy",
+    "content moderation",
+    "content violation",
+    "content filter",
+    "responsible ai",
+    "responsible-ai",
+    "moderation",
+    "nsfw",
+    "sensitive content",
+    "safety filter",
+    "safety check",
+    "safety system",
+    "prohibited content",
+    "inappropriate content",
+)
+_LIMIT_WORDS = ("spend limit", "spending limit", "budget limit", "limit exceeded", "limit reached")
+
+
+def text_of(response: ApiResponse) -> str:
+    """The service's own explanation, shortened and without secrets; empty if it gave none.
+
+    ``error`` is its usual key, ``detail`` (string or list) and ``message`` were seen elsewhere. HTML is
+    named, never quoted.
+    """
+    body = response.json_object()
+    if body is None:
+        raw = response.body[:2000].decode("utf-8", "replace").strip()
+        if raw[:1] == "<":
+            return "an HTML page"
+        return quote_service(raw, response.secret)
+    for key in ("error", "detail", "message"):
+        said = _flatten(body.get(key))
+        if said:
+            return quote_service(said, response.secret)
+    return ""
+
+
+def _flatten(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return "; ".join(
+            filter(None, (_flatten(value.get(key)) for key in ("msg", "message", "error", "detail")))
+        )
+    if isinstance(value, list):
+        return "; ".join(filter(None, map(_flatten, value)))
+    return ""
+
+
+def submit_error(status: int, headers: Mapping[str, str], text: str, model: str) -> SegmindError:
+    """Why a submit brought no id. All but 2xx, 408 and 5xx are refusals, and refusals are not billed."""
+    said = f"HTTP {status}" + (f": {text}" if text else "")
+    lowered = text.lower()
+    if 200 <= status < 300 or status >= 500 or status == 408:
+        return SubmitOutcomeUnknown(
+            f"The submit of {model} was sent and answered with {said}, which names no request. A request may "
+            "exist and be billed; it was not sent again. Look into the request history of the Segmind "
+            "console before running the task once more.",
+            http_status=status,
+        )
+    unbilled = f"The service refused the request for {model} ({said}). Nothing was billed"
+    match status:
+        case 401:
+            return AuthenticationFailed(
+                f"{unbilled}. The API key is missing, wrong or expired: correct the password of the Segmind "
+                "connection. A retry with the same key fails again.",
+                http_status=status,
+            )
+        case 402:
+            return _no_credits(unbilled, status)
+        case 403:
+            return AccessDenied(
+                f"{unbilled}. This key's team may not use the model: ask its owner, or use another key.",
+                http_status=status,
+            )
+        case 404:
+            return ModelNotFound(
+                f"{unbilled}. No model has the slug {model!r}, or the base URL of the connection is not the "
+                "service's.",
+                http_status=status,
+            )
+        case 406 if any(word in lowered for word in _LIMIT_WORDS):
+            return SpendLimitReached(
+                f"{unbilled}. The team's spend limit is used up: raise it in the Segmind console. Until then "
+                "a retry fails again.",
+                http_status=status,
+            )
+        case 406 if "credit" in lowered or "balance" in lowered:
+            return _no_credits(unbilled, status)
+        case 410:
+            return ModelRetired(
+                f"{unbilled}. The service has withdrawn this model: choose another one.", http_status=status
+            )
+        case 429:
+            wait = retry_after(headers)
+            told = f" in {wait:.0f} s" if wait is not None else " later"
+            return RateLimited(
+                f"{unbilled}. The account's limit of requests per minute is reached; sending again{told} is "
+                "safe.",
+                retry_after=wait,
+            )
+        case _ if 300 <= status < 400:
+            return RequestRejected(
+                f"{unbilled}. It answered with a redirect, which is not followed: the base URL of the "
+                "connection is not the service's.",
+                http_status=status,
+            )
+        case _:
+            return RequestRejected(
+                f"{unbilled}. The same parameters will be refused again: correct them.", http_status=status
+            )
+
+
+def _no_credits(unbilled: str, status: int) -> InsufficientCredits:
+    return InsufficientCredits(
+        f"{unbilled}. The balance does not cover the model's estimated cost: add credits in the Segmind "
+        "console. Until then a retry fails again.",
+        http_status=status,
+    )
+
+
+def read_error(status: int, headers: Mapping[str, str], text: str, request_id: str | None) -> SegmindError:
+    """Why a read (status, result, balance) brought nothing. Reads are free: all but a few are transient."""
+    what = f"request {request_id}" if request_id else "the balance"
+    said = f"HTTP {status}" + (f": {text}" if text else "")
+    failed = f"Reading {what} failed ({said}). Reading is free of charge"
+    match status:
+        case 401:
+            return AuthenticationFailed(
+                f"{failed}. The API key is missing, wrong or expired: correct the password of the Segmind "
+                "connection.",
+                request_id=request_id,
+                http_status=status,
+            )
+        case 403:
+            return AccessDenied(
+                f"{failed}. This key may not read it.", request_id=request_id, http_status=status
+            )
+        case 404 | 410 if request_id:
+            return RequestNotFound(
+                f"{failed}. The id is unknown to this key's workspace, or its record is older than the hour "
+                "for which the service keeps it.",
+                request_id=request_id,
+                http_status=status,
+            )
+        case 429:
+            return RateLimited(
+                f"{failed}. The account's limit of requests per minute is reached.",
+                retry_after=retry_after(headers),
+                request_id=request_id,
+            )
+        case _ if status >= 500 or status == 408:
+            return ServiceUnavailable(f"{failed}.", request_id=request_id, http_status=status)
+        case _:
+            return UnreadableResponse(
+                f"{failed}. The answer is not what the API promises"
+                + ("; is the base URL of the connection the service's?" if status != 200 else "")
+                + ("" if text or status != 200 else " (the body is empty)")
+                + ".",
+                request_id=request_id,
+                http_status=status,
+            )
+
+
+def failed_request(request_id: str, reason: str | None, metrics: Metrics) -> RequestFailed:
+    """The error for a request that ended as FAILED."""
+    blocked = reason is not None and any(word in reason.lower() for word in _CONTENT_WORDS)
+    billed = (
+        f"The service reports a cost of ${metrics.cost:g}"
+        if metrics.cost
+        else "Failed requests are not billed"
+    )
+    said = f": {reason}" if reason else " and the service gave no reason"
+    if blocked:
+        return ContentBlocked(
+            f"Request {request_id} was refused by the service's content moderation{said}. {billed}. The same "
+            "input will be refused again: change the prompt or the picture.",
+            request_id=request_id,
+            reason=reason,
+            cost=metrics.cost,
+        )
+    return RequestFailed(
+        f"Request {request_id} failed{said}. {billed}. A retry submits a new request.",
+        request_id=request_id,
+        reason=reason,
+        cost=metrics.cost,
+    )

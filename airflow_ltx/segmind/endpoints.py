@@ -1,0 +1,118 @@
+"""Where the service lives, and which hosts may see the key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from airflow_ltx.exceptions import ConfigurationError
+
+DEFAULT_BASE_URL = "https://api.segmind.com"
+_SEGMIND_HOST = "api.segmind.com"
+_SEGMIND_HISTORY_URL = "https://api.spotprod.segmind.com"
+_SEGMIND_UPLOAD_URL = "https://workflows-api.segmind.com"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """All that a client needs to know; hashable, so that clients can be shared by it.
+
+    :param api_key: Sent as ``x-api-key`` to the three hosts below and nowhere else. Not in ``repr``.
+    :param base_url: Normalised by :func:`normalise_base_url`.
+    :param timeout: Seconds one answer may take to arrive (read and write); connecting has 5 s of its own.
+    :param history_url: Default: Segmind's own if ``base_url`` is Segmind's, else ``base_url``.
+    :param upload_url: As ``history_url``.
+    :param requests_per_minute: The account's limit, if known.
+    :param allow_private_hosts: Whether finished files may be fetched from private or loopback addresses.
+    """
+
+    api_key: str = field(repr=False)
+    base_url: str = DEFAULT_BASE_URL
+    timeout: float = 30.0
+    history_url: str | None = None
+    upload_url: str | None = None
+    requests_per_minute: int | None = None
+    allow_private_hosts: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.api_key or not self.api_key.strip():
+            raise ConfigurationError(
+                "No API key: put the Segmind API key into the password of the connection. Nothing was sent."
+            )
+        # A newline from a secret file is the usual accident; inside a header it would be an opaque error.
+        key = self.api_key.strip()
+        if not key.isascii() or any(c.isspace() or not c.isprintable() for c in key):
+            raise ConfigurationError(
+                "The API key holds characters that no HTTP header can carry (blanks, line breaks or "
+                "non-ASCII letters). Paste it again. Nothing was sent."
+            )
+        object.__setattr__(self, "api_key", key)
+        base = normalise_base_url(self.base_url)
+        object.__setattr__(self, "base_url", base)
+        own = urlsplit(base).hostname == _SEGMIND_HOST
+        for name, segmind in (("history_url", _SEGMIND_HISTORY_URL), ("upload_url", _SEGMIND_UPLOAD_URL)):
+            given = getattr(self, name)
+            object.__setattr__(self, name, normalise_base_url(given) if given else (segmind if own else base))
+        if not self.timeout > 0:
+            raise ConfigurationError(f"timeout is {self.timeout!r}; it must be a number of seconds above 0.")
+        if self.requests_per_minute is not None and self.requests_per_minute < 1:
+            raise ConfigurationError(
+                f"requests_per_minute is {self.requests_per_minute!r}; it must be 1 or more."
+            )
+
+    def submit_url(self, model: str) -> str:
+        """URL of the paid call."""
+        return f"{self.base_url}/v2/{quote(model, safe='')}"
+
+    def status_url(self, request_id: str) -> str:
+        """Built from the id: URLs in responses are never followed, so the key cannot be led astray."""
+        return f"{self.base_url}/v2/requests/{quote(request_id, safe='')}/status"
+
+    def result_url(self, request_id: str) -> str:
+        """As :meth:`status_url`, for the full record."""
+        return f"{self.base_url}/v2/requests/{quote(request_id, safe='')}"
+
+    @property
+    def credits_url(self) -> str:
+        """Free of charge; runs no model."""
+        return f"{self.base_url}/v1/get-user-credits"
+
+
+def normalise_base_url(url: str) -> str:
+    """Return ``scheme://host[:port][/prefix]`` without trailing slash or API version.
+
+    ``https://`` is assumed where no scheme is given. A final ``/v1`` or ``/v2``, as other clients want it, is
+    dropped; any other path is a prefix and stays.
+
+    :raises ConfigurationError: With userinfo, a query, a fragment, an unknown scheme or no host.
+    """
+    text = url.strip()
+    if "://" not in text:
+        text = f"https://{text}"
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"The base URL is malformed ({error}). Nothing was sent.") from None
+    if parts.username is not None or parts.password is not None:
+        # Not quoted back: what stands before the @ may well be the key.
+        raise ConfigurationError(
+            "The base URL holds user information before an '@'. The API key belongs into the password of the "
+            "connection, the host alone into its host. Nothing was sent."
+        )
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigurationError(
+            f"The base URL must look like {DEFAULT_BASE_URL}, with http or https and a host. Nothing was "
+            "sent."
+        )
+    if parts.query or parts.fragment:
+        raise ConfigurationError(
+            "The base URL must have neither a query ('?...') nor a fragment ('#...'). Nothing was sent."
+        )
+    path = parts.path.rstrip("/")
+    for version in ("/v1", "/v2"):
+        path = path.removesuffix(version)
+    netloc = f"[{host}]" if ":" in host else host
+    if port is not None:
+        netloc = f"{netloc}:{port}"
+    return urlunsplit((parts.scheme, netloc, path.rstrip("/"), "", ""))

@@ -1,0 +1,150 @@
+"""What the service says, as frozen values. Times in seconds, money in US dollars (a credit is a dollar)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from airflow_ltx.segmind.redact import without_query
+
+
+class State(StrEnum):
+    """Where a request stands. ``UNKNOWN`` is a word this package does not know: treated as still running."""
+
+    QUEUED = "QUEUED"
+    PROCESSING = "PROCESSING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+
+    @classmethod
+    def read(cls, word: object) -> State:
+        """Fold the service's status string; anything unforeseen is ``UNKNOWN``."""
+        try:
+            return cls(str(word).strip().upper())
+        except ValueError:
+            return cls.UNKNOWN
+
+    @property
+    def finished(self) -> bool:
+        """Whether the service will not change it any more."""
+        return self in (State.COMPLETED, State.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What the service measured. Any of it may be missing."""
+
+    cost: float | None = None
+    remaining_credits: float | None = None
+    queue_time: float | None = None
+    inference_time: float | None = None
+    total_time: float | None = None
+    retry_count: float | None = None
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Metrics:
+        """Take the numbers out of a body's ``metrics``, whatever else is there."""
+        raw = body.get("metrics")
+        raw = raw if isinstance(raw, Mapping) else {}
+        return cls(**{name: number_or_none(raw.get(name)) for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedRequest:
+    """One accepted, and therefore paid, request. ``submitted_at``: this machine's clock, epoch seconds."""
+
+    request_id: str
+    model: str
+    submitted_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStatus:
+    """A look at a request. ``word`` is the service's own status string; ``error`` its text for FAILED."""
+
+    request_id: str
+    state: State
+    word: str
+    error: str | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One finished file. ``url`` may be signed: log it through :func:`without_query` only."""
+
+    url: str = field(repr=False)
+    content_type: str | None = None
+    file_name: str | None = None
+    file_size: int | None = None
+
+    @property
+    def signed(self) -> bool:
+        """Whether the URL carries a query, which may be a credential."""
+        return without_query(self.url) != self.url
+
+
+@dataclass(frozen=True, slots=True)
+class RequestResult:
+    """A completed request with its files, the main one first."""
+
+    request_id: str
+    outputs: tuple[Output, ...]
+    seed: int | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of JSON primitives; :meth:`from_json` is its inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RequestResult:
+        """Rebuild from :meth:`to_json`; keys of a newer version are ignored."""
+        known_output = Output.__dataclass_fields__
+        known_metrics = Metrics.__dataclass_fields__
+        return cls(
+            request_id=str(data["request_id"]),
+            outputs=tuple(
+                Output(**{k: v for k, v in output.items() if k in known_output}) for output in data["outputs"]
+            ),
+            seed=data.get("seed"),
+            metrics=Metrics(**{k: v for k, v in (data.get("metrics") or {}).items() if k in known_metrics}),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """The balance of the key's workspace, in US dollars."""
+
+    credits: float
+    free_credits: float | None = None
+
+
+def number_or_none(value: object) -> float | None:
+    """A finite number out of a JSON number or a numeric string; None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if number == number and abs(number) != float("inf") else None
+
+
+def integer_or_none(value: object) -> int | None:
+    """An integer out of a JSON integer or a string of digits, exactly; None for everything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        try:
+            return int(value.strip())
+        except ValueError:
+            return None
+    return None

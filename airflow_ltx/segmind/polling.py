@@ -1,0 +1,139 @@
+"""Waiting as a pure machine: what was seen, and the time, give either a number of seconds or an end.
+
+Shared by the blocking and the async wait. Nothing transient ends a wait before its deadline: the request is
+paid for, and looking is free.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from airflow_ltx.exceptions import (
+    AccessDenied,
+    AuthenticationFailed,
+    ConfigurationError,
+    RateLimited,
+    RequestNotFound,
+    SegmindError,
+)
+from airflow_ltx.segmind.models import RequestStatus, State
+
+RECORD_KEPT = 3600.0
+"""Seconds for which the service keeps a record, counted from the submit (the cautious reading)."""
+
+YOUNG = 60.0
+"""Seconds after its submit during which a 404 is taken for lag of the service."""
+
+DENIED_GRACE = 300.0
+"""Seconds for which a wait goes on through 401 and 403: keys are rotated, connections are re-read."""
+
+_SHORTEST = 5.0
+_LONGEST = 30.0
+_SHARE_OF_AGE = 0.1
+
+
+class Ending(StrEnum):
+    """Why a wait ends."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    NOT_FOUND = "not_found"
+    EXPIRED = "expired"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class PollState:
+    """A wait in progress. All times are epoch seconds.
+
+    :param deadline: The last look is made no earlier than this, unless the request ends first.
+    :param submitted_at: None if something else submitted the request and did not say when.
+    :param interval: A fixed spacing in seconds; None spaces the looks by the request's age.
+    """
+
+    started_at: float
+    deadline: float
+    submitted_at: float | None = None
+    interval: float | None = None
+    polls: int = 0
+    denied_since: float | None = None
+    last_word: str | None = None
+
+    def spacing(self, now: float, draw: float) -> float:
+        """Seconds to the next look; ``draw`` in [0, 1) spreads many waits by a tenth."""
+        if self.interval is not None:
+            return self.interval
+        age = now - (self.started_at if self.submitted_at is None else self.submitted_at)
+        base = min(_LONGEST, max(_SHORTEST, _SHARE_OF_AGE * age))
+        return base * (0.9 + 0.2 * draw)
+
+    def first_wait(self, now: float, draw: float) -> float:
+        """Seconds to the first look: none for an old request, one spacing for a fresh one."""
+        if self.submitted_at is None or now >= self.deadline:
+            return 0.0
+        until = self.submitted_at + self.spacing(now, draw) - now
+        # Thousands of waits begin at once when a triggerer restarts.
+        return max(0.0, min(until, self.deadline - now)) or draw
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Look again after ``seconds``."""
+
+    seconds: float
+    state: PollState
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The wait is over. ``status`` is what was seen last, ``error`` what stood in the way."""
+
+    ending: Ending
+    status: RequestStatus | None = None
+    error: SegmindError | None = None
+
+
+def after_status(state: PollState, status: RequestStatus, *, now: float, draw: float) -> Wait | End:
+    """What a look that succeeded leads to."""
+    if status.state is State.COMPLETED:
+        return End(Ending.COMPLETED, status)
+    if status.state is State.FAILED:
+        return End(Ending.FAILED, status)
+    seen = replace(state, polls=state.polls + 1, denied_since=None, last_word=status.word)
+    if now >= state.deadline:
+        return End(Ending.TIMEOUT, status)
+    return _wait(seen, seen.spacing(now, draw), now)
+
+
+def after_error(state: PollState, error: SegmindError, *, now: float, draw: float) -> Wait | End:
+    """What a look that failed leads to."""
+    if isinstance(error, RequestNotFound):
+        age = None if state.submitted_at is None else now - state.submitted_at
+        if age is None or age >= YOUNG:
+            expired = age is not None and age >= RECORD_KEPT
+            return End(Ending.EXPIRED if expired else Ending.NOT_FOUND, error=error)
+        # A deadline does not cut the tolerance short: an id this young is known to be good.
+        return Wait(
+            min(state.spacing(now, draw), YOUNG - age),
+            replace(state, polls=state.polls + 1, denied_since=None),
+        )
+    denied = isinstance(error, AuthenticationFailed | AccessDenied | ConfigurationError)
+    denied_since = (now if state.denied_since is None else state.denied_since) if denied else None
+    if denied_since is not None and now - denied_since >= DENIED_GRACE:
+        return End(Ending.DENIED, error=error)
+    if now >= state.deadline:
+        return End(Ending.DENIED if denied else Ending.TIMEOUT, error=error)
+    if not denied and not error.transient:
+        raise error
+    seen = replace(state, polls=state.polls + 1, denied_since=denied_since)
+    spacing = seen.spacing(now, draw)
+    if isinstance(error, RateLimited) and error.retry_after is not None:
+        spacing = max(spacing, error.retry_after)
+    return _wait(seen, spacing, now)
+
+
+def _wait(state: PollState, seconds: float, now: float) -> Wait:
+    # The last look falls on the deadline itself, so that no finished request is called late.
+    return Wait(min(seconds, max(0.0, state.deadline - now)), state)

@@ -1,0 +1,171 @@
+"""The protocol without I/O: requests as values, and what each answer means.
+
+Both clients and the tests share this. A reader either returns a value or raises one error of
+:mod:`airflow_ltx.exceptions`; the body is read before the HTTP status, since the service serves FAILED under
+422 as well as under 200.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_ltx.exceptions import InvalidParameter, UnreadableResponse
+from airflow_ltx.segmind.answers import (
+    failed_request,
+    read_error,
+    submit_error,
+    text_of,
+)
+from airflow_ltx.segmind.endpoints import ClientConfig
+from airflow_ltx.segmind.models import (
+    Credits,
+    Metrics,
+    RequestResult,
+    RequestStatus,
+    State,
+    SubmittedRequest,
+    integer_or_none,
+    number_or_none,
+)
+from airflow_ltx.segmind.outputs import read_outputs
+
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """One call, without the key. ``content``: the JSON body, None for GET."""
+
+    method: str
+    url: str
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiResponse:
+    """One answer. ``headers`` have lower-case names. ``secret``: the key, so that no message can echo it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    secret: str | None = field(default=None, repr=False)
+
+    def json_object(self) -> dict[str, Any] | None:
+        """The body as a JSON object; None if it is anything else (empty, HTML, a list, cut off)."""
+        try:
+            parsed = json.loads(self.body)
+        except ValueError:
+            return None
+        return parsed if isinstance(parsed, dict) else None
+
+
+def submit_request(config: ClientConfig, model: str, parameters: Mapping[str, Any]) -> ApiRequest:
+    """The paid call: ``POST /v2/{model}`` with the parameters as a flat JSON object.
+
+    :raises InvalidParameter: If the slug or the parameters cannot be sent.
+    """
+    if not _SLUG.fullmatch(model):
+        raise InvalidParameter([f"model is {model!r}; it must be the model's slug, such as 'ltx-video'"])
+    try:
+        content = json.dumps(dict(parameters), allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise InvalidParameter([f"the parameters are not plain JSON ({error})"], model=model) from None
+    return ApiRequest("POST", config.submit_url(model), content.encode())
+
+
+def status_request(config: ClientConfig, request_id: str) -> ApiRequest:
+    """A look without the outputs; free of charge."""
+    return ApiRequest("GET", config.status_url(check_request_id(request_id)))
+
+
+def result_request(config: ClientConfig, request_id: str) -> ApiRequest:
+    """The whole record; free of charge."""
+    return ApiRequest("GET", config.result_url(check_request_id(request_id)))
+
+
+def credits_request(config: ClientConfig) -> ApiRequest:
+    """The balance; free of charge, runs no model."""
+    return ApiRequest("GET", config.credits_url)
+
+
+def check_request_id(request_id: str) -> str:
+    """Return the id if it can stand in a URL's path.
+
+    :raises InvalidParameter: Otherwise.
+    """
+    if not _REQUEST_ID.fullmatch(request_id):
+        raise InvalidParameter([f"request_id is {request_id!r}, which is no Segmind request id"])
+    return request_id
+
+
+def read_submit(response: ApiResponse, model: str, *, sent_at: float) -> SubmittedRequest:
+    """The id of the request that was just paid for.
+
+    :raises SubmitOutcomeUnknown: 5xx, or a 2xx that names no id: a request may exist.
+    :raises SegmindError: One of the refusals, none of them billed.
+    """
+    body = response.json_object()
+    if 200 <= response.status < 300 and body is not None:
+        request_id = body.get("request_id")
+        if isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id):
+            return SubmittedRequest(request_id=request_id, model=model, submitted_at=sent_at)
+    raise submit_error(response.status, response.headers, text_of(response), model)
+
+
+def read_status(response: ApiResponse, request_id: str) -> RequestStatus:
+    """Where a request stands. FAILED is a status here, not an error."""
+    body = response.json_object()
+    if body is not None:
+        word = body.get("status")
+        state = State.read(word)
+        if state.finished or (200 <= response.status < 300 and isinstance(word, str) and word.strip()):
+            error = None
+            if state is State.FAILED:
+                error = text_of(response) or None
+            return RequestStatus(request_id, state, str(word), error, Metrics.read(body))
+    raise read_error(response.status, response.headers, text_of(response), request_id)
+
+
+def read_result(response: ApiResponse, request_id: str) -> RequestResult:
+    """The files of a completed request.
+
+    :raises RequestFailed: The request ended as FAILED. :class:`ContentBlocked` where the text says so.
+    :raises OutputMissing: It is completed and names no file that could be fetched.
+    :raises UnreadableResponse: It is not finished yet, or the answer is no record.
+    """
+    body = response.json_object()
+    state = State.read(body.get("status")) if body is not None else State.UNKNOWN
+    if body is not None and state is State.FAILED:
+        raise failed_request(request_id, text_of(response) or None, Metrics.read(body))
+    if body is not None and state is State.COMPLETED:
+        return RequestResult(
+            request_id=request_id,
+            outputs=read_outputs(body, request_id, secret=response.secret),
+            seed=integer_or_none(body.get("seed")),
+            metrics=Metrics.read(body),
+        )
+    if 200 <= response.status < 300 and body is not None and body.get("status"):
+        raise UnreadableResponse(
+            f"Request {request_id} is not finished yet: the service says {body['status']!s:.40}. "
+            "Reading it again is free.",
+            request_id=request_id,
+        )
+    raise read_error(response.status, response.headers, text_of(response), request_id)
+
+
+def read_credits(response: ApiResponse) -> Credits:
+    """The balance of the key's workspace."""
+    body = response.json_object()
+    if 200 <= response.status < 300 and body is not None:
+        balance = number_or_none(body.get("credits"))
+        if balance is not None:
+            return Credits(credits=balance, free_credits=number_or_none(body.get("free-credits")))
+    if response.status == 404 and body is not None:
+        # A workspace that never had a balance: the key is good, the account is empty.
+        return Credits(credits=0.0)
+    raise read_error(response.status, response.headers, text_of(response), None)

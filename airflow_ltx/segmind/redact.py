@@ -1,0 +1,30 @@
+"""What may be shown of a URL or of the service's words."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+_LONGEST_QUOTE = 500
+_URL_QUERY = re.compile(r"(https?://[^\s?#\"'<>]+)[?#][^\s\"'<>]*", re.IGNORECASE)
+
+
+def without_query(url: str) -> str:
+    """The URL without user information, query and fragment: what may stand in logs, events and errors."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "<malformed URL>"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def quote_service(text: str, secret: str | None = None) -> str:
+    """The service's words for an error message: one line, bounded, without key or signed queries.
+
+    Both do get echoed: a key by gateways that quote headers, a picture's signed URL by a failed fetch.
+    """
+    if secret:
+        text = text.replace(secret, "***")
+    text = _URL_QUERY.sub(r"\1", text)
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_QUOTE else line[: _LONGEST_QUOTE - 1] + "…"

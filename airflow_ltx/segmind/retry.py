@@ -1,0 +1,129 @@
+"""When a call is made again: three policies over tenacity, with clock and sleep passed in.
+
+As a predicate may know how long to wait (a 429 names its reset), the wait is taken from the error itself
+where it has one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tenacity import AsyncRetrying, RetryCallState, Retrying
+
+from airflow_ltx.exceptions import DownloadFailed, NotSent, RateLimited, SegmindError
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Which errors are tried again, how often, for how long.
+
+    :param name: For reading in logs and tests.
+    :param allowed: Whether this error may be followed by the same call again.
+    :param attempts: Calls in all, the first one included; None: as many as fit into ``budget``.
+    :param budget: Seconds from the first call after which none is begun any more, where the caller gives no
+        deadline of its own.
+    :param first_wait: Seconds before the second call; doubles from there, halved at random by jitter.
+    :param longest_wait: Seconds at which the doubling stops.
+    """
+
+    name: str
+    allowed: Callable[[BaseException], bool]
+    attempts: int | None
+    budget: float
+    first_wait: float
+    longest_wait: float
+
+    def wait(self, attempt: int, error: BaseException | None, draw: float) -> float:
+        """Seconds before call ``attempt + 1``; ``draw`` in [0, 1) is the jitter."""
+        asked = error.retry_after if isinstance(error, RateLimited) else None
+        backoff = min(self.longest_wait, self.first_wait * 2.0 ** min(attempt - 1, 30))
+        jittered = backoff * (0.5 + draw / 2)
+        # A reset is a promise for a whole account: everybody comes back at once unless each adds a little.
+        return jittered if asked is None else asked + draw * self.first_wait
+
+
+def _transient(error: BaseException) -> bool:
+    return isinstance(error, SegmindError) and error.transient
+
+
+def _provably_unbilled(error: BaseException) -> bool:
+    return isinstance(error, NotSent | RateLimited)
+
+
+def _download_again(error: BaseException) -> bool:
+    return isinstance(error, DownloadFailed | NotSent) and error.transient
+
+
+READ = RetryPolicy("read", _transient, attempts=None, budget=60.0, first_wait=0.5, longest_wait=10.0)
+"""Status, result, balance: free of charge, so everything transient, until the caller's deadline."""
+
+SUBMIT = RetryPolicy("submit", _provably_unbilled, attempts=4, budget=60.0, first_wait=1.0, longest_wait=10.0)
+"""The paid call: only what provably never arrived, and a 429, which is refused unbilled."""
+
+DOWNLOAD = RetryPolicy(
+    "download", _download_again, attempts=6, budget=600.0, first_wait=0.5, longest_wait=15.0
+)
+"""A finished file: whatever broke on the way, until the landing limit."""
+
+ONCE = RetryPolicy("once", lambda error: False, attempts=1, budget=0.0, first_wait=0.0, longest_wait=0.0)
+"""No second call: for callers that schedule the next look themselves."""
+
+
+class _Decider:
+    """tenacity's callbacks for one call."""
+
+    def __init__(self, policy: RetryPolicy, deadline: float | None, clock: Clock) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._deadline = clock() + policy.budget if deadline is None else deadline
+
+    def again(self, state: RetryCallState) -> bool:
+        error = _error(state)
+        return error is not None and self._policy.allowed(error)
+
+    def wait(self, state: RetryCallState) -> float:
+        return self._policy.wait(state.attempt_number, _error(state), random.random())  # noqa: S311
+
+    def stop(self, state: RetryCallState) -> bool:
+        attempts = self._policy.attempts
+        if attempts is not None and state.attempt_number >= attempts:
+            return True
+        # A call that would begin after the deadline is not waited for: the error is worth more now.
+        return self._clock() + state.upcoming_sleep >= self._deadline
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return None if state.outcome is None else state.outcome.exception()
+
+
+def retrying(
+    policy: RetryPolicy,
+    *,
+    deadline: float | None = None,
+    clock: Clock = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Retrying:
+    """A tenacity controller for ordinary calls; the last error is raised as it is.
+
+    :param deadline: On ``clock``; no call begins after it. Default: ``policy.budget`` from now.
+    """
+    decider = _Decider(policy, deadline, clock)
+    return Retrying(retry=decider.again, wait=decider.wait, stop=decider.stop, sleep=sleep, reraise=True)
+
+
+def async_retrying(
+    policy: RetryPolicy,
+    *,
+    deadline: float | None = None,
+    clock: Clock = time.time,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncRetrying:
+    """As :func:`retrying`, for coroutines."""
+    decider = _Decider(policy, deadline, clock)
+    return AsyncRetrying(retry=decider.again, wait=decider.wait, stop=decider.stop, sleep=sleep, reraise=True)
