@@ -1,0 +1,98 @@
+"""From an Airflow connection to what the client needs: pure, and forgiving of how people write it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from airflow_ltx.exceptions import ConfigurationError
+from airflow_ltx.segmind.endpoints import DEFAULT_BASE_URL, ClientConfig
+
+
+class ConnectionLike(Protocol):
+    """The part of ``airflow.sdk.Connection`` that is read."""
+
+    @property
+    def conn_id(self) -> str: ...
+    @property
+    def host(self) -> str | None: ...
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def schema(self) -> str | None: ...
+    @property
+    def password(self) -> str | None: ...
+    @property
+    def extra_dejson(self) -> dict[str, Any]: ...
+
+
+def client_config(connection: ConnectionLike) -> ClientConfig:
+    """Read a connection of type ``segmind``.
+
+    :raises ConfigurationError: Naming the connection and the field at fault; never its key.
+    """
+    extra = connection.extra_dejson or {}
+    try:
+        return ClientConfig(
+            api_key=connection.password or "",
+            base_url=_base_url(connection),
+            timeout=_number(extra, "timeout", 30.0),
+            history_url=_text(extra, "history_url"),
+            upload_url=_text(extra, "upload_url"),
+            requests_per_minute=_whole(extra, "requests_per_minute"),
+            allow_private_hosts=_flag(extra, "allow_private_hosts"),
+        )
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Connection {connection.conn_id!r}: {error.message}") from None
+
+
+def _base_url(connection: ConnectionLike) -> str:
+    host = (connection.host or "").strip()
+    if not host:
+        return DEFAULT_BASE_URL
+    # As a URI, segmind://:KEY@host:8787/http keeps port and scheme apart from the host.
+    scheme = (connection.schema or "").strip().lower()
+    if "://" not in host and scheme in ("http", "https"):
+        host = f"{scheme}://{host}"
+    if connection.port and not host.rstrip("/").endswith(f":{connection.port}"):
+        prefix, slashes, rest = host.rpartition("://")
+        name, slash, path = rest.partition("/")
+        host = f"{prefix}{slashes}{name}:{connection.port}{slash}{path}"
+    return host
+
+
+def _text(extra: dict[str, Any], name: str) -> str | None:
+    value = extra.get(name)
+    return str(value).strip() or None if value is not None else None
+
+
+def _number(extra: dict[str, Any], name: str, default: float) -> float:
+    value = extra.get(name)
+    if value is None or value == "":
+        return default
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{name} is {value!r}; it must be a number. Nothing was sent.") from None
+
+
+def _whole(extra: dict[str, Any], name: str) -> int | None:
+    value = extra.get(name)
+    if value is None or value == "":
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"{name} is {value!r}; it must be a whole number. Nothing was sent."
+        ) from None
+
+
+def _flag(extra: dict[str, Any], name: str) -> bool:
+    value = extra.get(name)
+    if isinstance(value, str):
+        if value.strip().lower() in ("", "false", "0", "no", "off"):
+            return False
+        if value.strip().lower() in ("true", "1", "yes", "on"):
+            return True
+        raise ConfigurationError(f"{name} is {value!r}; it must be true or false. Nothing was sent.")
+    return bool(value)

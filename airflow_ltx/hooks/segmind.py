@@ -1,0 +1,196 @@
+"""The Segmind service for Python code in Airflow tasks, and for this package's operators and triggers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from airflow_ltx.exceptions import ConfigurationError, SegmindError
+from airflow_ltx.hooks._clients import shared_async_client, shared_client
+from airflow_ltx.hooks._connection import client_config
+from airflow_ltx.segmind.endings import ending_error
+from airflow_ltx.segmind.endpoints import ClientConfig
+from airflow_ltx.segmind.models import Credits, RequestResult, RequestStatus, SubmittedRequest
+from airflow_ltx.segmind.polling import End, Ending, PollState
+from airflow_ltx.segmind.retry import ONCE
+from airflow_ltx.segmind.waiting import async_wait_for_end, wait_for_end
+
+if TYPE_CHECKING:
+    from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
+
+DEFAULT_TIMEOUT = 1200.0
+"""Seconds that a wait lasts unless its caller says otherwise."""
+
+
+class SegmindHook(BaseHook):
+    """Talks to Segmind with the key of an Airflow connection.
+
+    Only :meth:`submit` and :meth:`asubmit` cost money. All reads are free and are repeated through transient
+    errors. Clients are shared by everything in the process that uses the same connection.
+
+    :param segmind_conn_id: Connection of type ``segmind``: password = API key, host = base URL.
+    """
+
+    conn_name_attr = "segmind_conn_id"
+    default_conn_name = "segmind_default"
+    conn_type = "segmind"
+    hook_name = "Segmind"
+
+    def __init__(self, segmind_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.segmind_conn_id = segmind_conn_id
+
+    @cached_property
+    def config(self) -> ClientConfig:
+        """The connection, read once per hook.
+
+        :raises ConfigurationError: It is missing, or cannot work as it is.
+        """
+        try:
+            connection = self.get_connection(self.segmind_conn_id)
+        except Exception as error:
+            raise self._unreadable(error) from error
+        return client_config(connection)
+
+    def get_conn(self) -> SegmindClient:
+        """The client of this process for the connection. Do not close it."""
+        return shared_client(self.config)
+
+    async def aget_conn(self, *, refused: bool = False) -> AsyncSegmindClient:
+        """As :meth:`get_conn`, for the running event loop.
+
+        The connection is read again every few minutes.
+
+        :param refused: The key was refused just now: read the connection again at once.
+        """
+        return await shared_async_client(self.segmind_conn_id, self._aconfig, refused=refused)
+
+    def submit(self, model: str, parameters: Mapping[str, Any]) -> SubmittedRequest:
+        """Buy one run of a model. **Billed** when the run completes.
+
+        Sent again only if it provably never reached the service, or was refused by a 429; so one call buys at
+        most one run.
+
+        :param model: The model's slug, such as ``"ltx-video"``.
+        :param parameters: Sent as they are, as a flat JSON object.
+        :raises SubmitOutcomeUnknown: The answer was lost: a run may have been bought.
+        :raises SegmindError: The service refused; nothing was bought.
+        """
+        return self.get_conn().submit(model, parameters)
+
+    async def asubmit(self, model: str, parameters: Mapping[str, Any]) -> SubmittedRequest:
+        """As :meth:`submit`."""
+        return await (await self.aget_conn()).submit(model, parameters)
+
+    def status(self, request_id: str) -> RequestStatus:
+        """Where a request stands. Free."""
+        return self.get_conn().status(request_id)
+
+    async def astatus(self, request_id: str) -> RequestStatus:
+        """As :meth:`status`."""
+        return await (await self.aget_conn()).status(request_id)
+
+    def result(self, request_id: str) -> RequestResult:
+        """The files of a completed request. Free; kept by the service for one hour."""
+        return self.get_conn().result(request_id)
+
+    async def aresult(self, request_id: str) -> RequestResult:
+        """As :meth:`result`."""
+        return await (await self.aget_conn()).result(request_id)
+
+    def credits(self) -> Credits:
+        """The balance in US dollars. Free."""
+        return self.get_conn().credits()
+
+    async def acredits(self) -> Credits:
+        """As :meth:`credits`."""
+        return await (await self.aget_conn()).credits()
+
+    def wait(
+        self,
+        request_id: str,
+        timeout: float = DEFAULT_TIMEOUT,
+        poll_interval: float | None = None,
+        *,
+        submitted_at: float | None = None,
+    ) -> RequestResult:
+        """Wait for a request and return its files. Buys nothing, and can be called again with the same id.
+
+        :param timeout: Seconds from now. The request is looked at once even if it is 0.
+        :param poll_interval: Seconds between looks; None spaces them by the request's age.
+        :param submitted_at: Epoch seconds, if known: a 404 is told apart by it.
+        :raises WaitTimeout: Still running. Carries ``request_id``; the request goes on and is billed.
+        :raises RequestFailed: It ended as FAILED.
+        """
+        client = self.get_conn()
+        state = self._poll_state(timeout, poll_interval, submitted_at)
+        end = wait_for_end(lambda: client.status(request_id, retry=ONCE), state)
+        self._raise_for(end, request_id, submitted_at)
+        return client.result(request_id)
+
+    async def await_request(
+        self,
+        request_id: str,
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - a deadline for the request, not for the coroutine
+        poll_interval: float | None = None,
+        *,
+        submitted_at: float | None = None,
+    ) -> RequestResult:
+        """As :meth:`wait`, without blocking the event loop."""
+        client = await self.aget_conn()
+        state = self._poll_state(timeout, poll_interval, submitted_at)
+        end = await async_wait_for_end(lambda: client.status(request_id, retry=ONCE), state)
+        self._raise_for(end, request_id, submitted_at)
+        return await client.result(request_id)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for the balance: free of charge, runs no model."""
+        try:
+            balance = self.credits()
+        except SegmindError as error:
+            return False, error.message
+        except Exception as error:
+            return False, f"{type(error).__name__}: {error}"
+        free = f" and ${balance.free_credits:.2f} of free credits" if balance.free_credits else ""
+        return True, f"The key works. The workspace has ${balance.credits:.2f}{free}. Nothing was billed."
+
+    async def _aconfig(self) -> ClientConfig:
+        try:
+            connection = await self.aget_connection(self.segmind_conn_id)
+        except Exception as error:
+            raise self._unreadable(error) from error
+        return client_config(connection)
+
+    def _unreadable(self, error: Exception) -> ConfigurationError:
+        unreadable = ConfigurationError(
+            f"Connection {self.segmind_conn_id!r} cannot be read ({type(error).__name__}: {error}). Nothing "
+            "was sent. Create a connection of type Segmind with the API key as its password."
+        )
+        # A secrets backend that is down comes back by itself; a connection that does not exist does not.
+        unreadable.retryable = not isinstance(error, AirflowNotFoundException)
+        return unreadable
+
+    @staticmethod
+    def _poll_state(timeout: float, interval: float | None, submitted_at: float | None) -> PollState:
+        now = time.time()
+        return PollState(started_at=now, deadline=now + timeout, submitted_at=submitted_at, interval=interval)
+
+    @staticmethod
+    def _raise_for(end: End, request_id: str, submitted_at: float | None) -> None:
+        if end.ending is Ending.COMPLETED:
+            return
+        status = end.status
+        raise ending_error(
+            end.ending,
+            request_id,
+            now=time.time(),
+            submitted_at=submitted_at,
+            reason=status.error if status and status.error else (end.error.message if end.error else None),
+            metrics=status.metrics if status else None,
+            last_word=status.word if status else None,
+        ) from end.error

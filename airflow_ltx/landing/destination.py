@@ -1,0 +1,107 @@
+"""Destinations as values: read, checked and named without touching a disk or a bucket."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from airflow_ltx.exceptions import DestinationError
+
+SUPPORTED_SCHEMES = ("file",)
+
+_EXTENSIONS = {
+    "video/mp4": ".mp4",
+    "video/webm": ".webm",
+    "video/quicktime": ".mov",
+    "video/x-matroska": ".mkv",
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "audio/mpeg": ".mp3",
+    "audio/wav": ".wav",
+    "audio/x-wav": ".wav",
+    "model/gltf-binary": ".glb",
+}
+_URL_EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a file goes: ``file:///folder/`` or ``file:///folder/name.mp4``.
+
+    :param path: Absolute, without the trailing slash of a folder.
+    :param folder: The name is then made from the request id and the announced type.
+    """
+
+    scheme: str
+    path: PurePosixPath
+    folder: bool
+
+    def file_for(self, request_id: str, content_type: str | None, url: str) -> PurePosixPath:
+        """The final path of a request's main file."""
+        if not self.folder:
+            return self.path
+        return self.path / f"{request_id}{extension(content_type, url)}"
+
+    @property
+    def directory(self) -> PurePosixPath:
+        """The folder that must exist and be writable."""
+        return self.path if self.folder else self.path.parent
+
+
+def parse_destination(uri: str) -> Destination:
+    """Read a destination.
+
+    :raises DestinationError: Not retryable; says what is wrong and how it should look. Nothing was touched.
+    """
+    text = str(uri).strip()
+    scheme, separator, rest = text.partition("://")
+    if not separator or not scheme:
+        raise _malformed(f"destination is {uri!r}, which is no URI: write file:///absolute/folder/ instead")
+    if scheme not in SUPPORTED_SCHEMES:
+        raise _malformed(
+            f"destination {_shown(text)!r} has the scheme {scheme!r}; this version lands to "
+            f"{', '.join(f'{s}://' for s in SUPPORTED_SCHEMES)}"
+        )
+    if "\0" in rest or any(ord(c) < 32 for c in rest):
+        raise _malformed(f"destination {uri!r} holds control characters")
+    host, _, _ = rest.partition("/")
+    if host not in ("", "localhost"):
+        raise _malformed(
+            f"destination {uri!r} names a host; a path on this machine has three slashes, such as "
+            "file:///data/videos/"
+        )
+    path = PurePosixPath("/" + rest[len(host) :].lstrip("/"))
+    if ".." in path.parts:
+        raise _malformed(f"destination {uri!r} goes up with '..'; name the folder itself")
+    folder = rest.endswith("/")
+    if not folder and path == PurePosixPath("/"):
+        raise _malformed(f"destination {uri!r} names no folder")
+    return Destination(scheme=scheme, path=path, folder=folder)
+
+
+def extension(content_type: str | None, url: str) -> str:
+    """The file name's ending for an announced media type; from the URL's path where the type says little."""
+    known = _EXTENSIONS.get((content_type or "").lower())
+    if known:
+        return known
+    try:
+        found = _URL_EXTENSION.search(PurePosixPath(urlsplit(url).path).name)
+    except ValueError:
+        found = None
+    return found.group(0).lower() if found else ".bin"
+
+
+def _shown(uri: str) -> str:
+    scheme, _, rest = uri.partition("://")
+    # What stands before an @ is a connection id, or a mistake with a secret in it.
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def _malformed(why: str) -> DestinationError:
+    error = DestinationError(f"Invalid destination: {why}.")
+    error.retryable = False
+    return error

@@ -1,0 +1,55 @@
+"""Checks of operator arguments that need no service: at parse time for what is a literal, on the worker for
+what was rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow_ltx.exceptions import InvalidParameter
+
+_TEMPLATE_MARKS = ("{{", "{%", "{#")
+
+
+def is_literal(value: Any, template_ext: Sequence[str]) -> bool:
+    """Whether the value is known when the DAG is parsed: no template, no template file, no XComArg inside."""
+    if value is None or isinstance(value, bool | int | float):
+        return True
+    if isinstance(value, str):
+        return not any(mark in value for mark in _TEMPLATE_MARKS) and not (
+            template_ext and value.endswith(tuple(template_ext))
+        )
+    if isinstance(value, Mapping):
+        return all(is_literal(item, template_ext) for pair in value.items() for item in pair)
+    if isinstance(value, list | tuple):
+        return all(is_literal(item, template_ext) for item in value)
+    return False
+
+
+def literals(values: Mapping[str, Any], template_ext: Sequence[str]) -> dict[str, Any]:
+    """The values of a mapping that are known already."""
+    return {name: value for name, value in values.items() if is_literal(value, template_ext)}
+
+
+def seconds(name: str, value: Any) -> float | None:
+    """A span of time, as a number or a ``timedelta``, in seconds above 0. None stays None.
+
+    :raises InvalidParameter: It is none.
+    """
+    if value is None:
+        return None
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise InvalidParameter(
+            [f"{name} is {value!r}; it must be a number of seconds above 0, or a timedelta"]
+        )
+    return float(value)
+
+
+def one_of(name: str, value: Any, allowed: Iterable[Any]) -> None:
+    """:raises InvalidParameter: ``value`` is none of ``allowed``."""
+    choices = tuple(allowed)
+    if value not in choices:
+        raise InvalidParameter([f"{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}"])

@@ -1,0 +1,291 @@
+"""Buy one run of any Segmind model, wait without holding a worker, keep its file."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from airflow.sdk import BaseOperator
+
+from airflow_ltx.exceptions import ConfigurationError, InvalidParameter, SegmindError
+from airflow_ltx.operators import _arguments
+from airflow_ltx.operators._lifecycle import raise_to_airflow
+from airflow_ltx.segmind.coerce import Problem, json_object
+from airflow_ltx.segmind.models import SubmittedRequest
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_ltx.landing.destination import Destination
+    from airflow_ltx.operators._attempt import Attempt
+    from airflow_ltx.triggers.segmind import SegmindRequestTrigger
+
+DEFAULT_TIMEOUT = 1200.0
+_BACKSTOP = 660.0
+"""Seconds from a wait's own deadline to Airflow's: the landing limit and a minute. Airflow's skips
+``execute_complete``, so it must never come first."""
+
+
+class SegmindSubmitOperator(BaseOperator):
+    """Submit a request to a Segmind model, wait for it, and keep its file.
+
+    **Billed:** one run of the model, when it completes; a FAILED run is not billed. The submit is sent again
+    only if it provably never arrived or was refused by a rate limit.
+
+    **A retry** on Airflow 3.3 and later takes up the request that an earlier try bought, whatever state it is
+    in; only after a FAILED request does it buy a new one. On Airflow 3.2 nothing outlives a try: a retry buys
+    again, and the log of the failed try has the id of the earlier request. A submit whose answer was lost is
+    not retried on any version, since it may have been billed.
+
+    **Clearing** a task that succeeded buys a new run. **Ending** a task stops nothing at the service, which
+    has no cancel.
+
+    :param model: The model's slug. (templated)
+    :param parameters: The model's parameters, sent as they are. (templated)
+    :param segmind_conn_id: Connection of type ``segmind``. (templated)
+    :param destination: URI to copy the file to: with a trailing ``/`` a folder, in which the file is named
+        ``<request_id>`` plus the ending of its type; otherwise the file itself, replaced if it exists. This
+        version lands to ``file://``, on the worker that finishes the task. (templated)
+    :param destination_conn_id: Connection for remote destinations. (templated)
+    :param land_in: Where the file is copied: ``"worker"``, the only place for ``file://``.
+    :param deferrable: Wait in the triggerer. False holds the worker slot for the whole wait.
+    :param poll_interval: Seconds between looks. Default: spaced by the request's age, 5 s at first.
+    :param timeout: Seconds from the submit until the wait is given up. The request goes on, and a retry takes
+        it up, for as long again. ``execution_timeout`` does not reach a deferred task.
+    :param wait_for_completion: False ends the task after the submit; its return value has the id.
+
+    Returns a dict, null where something is unknown: ``request_id``, ``model``, ``status``, ``output_url``,
+    ``outputs``, ``uri``, ``bytes``, ``sha256``, ``content_type``, ``seed``, ``cost`` (US dollars),
+    ``queue_time``, ``inference_time`` (seconds), ``submitted_at``, ``completed_at``, ``expires_at`` (ISO 8601,
+    UTC), ``reused``. Pushes ``request_id`` right after the submit, ``output_url`` and ``output_uri`` at the
+    end.
+    """
+
+    template_fields: Sequence[str] = (
+        "model",
+        "parameters",
+        "segmind_conn_id",
+        "destination",
+        "destination_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"parameters": "json"}
+    ui_color = "#e8e4fb"
+
+    published: ClassVar[Mapping[str, str]] = {"output_url": "output_url", "output_uri": "uri"}
+    """XCom keys besides the return value, and the key of the return value that each repeats."""
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        parameters: Mapping[str, Any] | None = None,
+        segmind_conn_id: str = "segmind_default",
+        destination: str | None = None,
+        destination_conn_id: str | None = None,
+        land_in: str | None = None,
+        deferrable: bool = True,
+        poll_interval: float | timedelta | None = None,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        wait_for_completion: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.parameters = parameters
+        self.segmind_conn_id = segmind_conn_id
+        self.destination = destination
+        self.destination_conn_id = destination_conn_id
+        self.land_in = land_in
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.wait_for_completion = wait_for_completion
+        self._attempt: Attempt | None = None
+        # A mapped task is built on the worker, where an error here would be retried for nothing; execute()
+        # checks the same things there, and fails for good.
+        if not getattr(self, "_BaseOperator__from_mapped", False):
+            self._check_arguments()
+            self._check_literals()
+
+    def execute(self, context: Context) -> Any:
+        """Buy one request, or take up that of an earlier try; then defer or wait."""
+        try:
+            attempt = self._begin(context)
+            if attempt.destination is not None:
+                from airflow_ltx.landing.land import prepare
+
+                prepare(attempt.destination)
+            self._check_wire_format()
+            self._advise()
+            request = attempt.obtain()
+        except SegmindError as error:
+            raise_to_airflow(error)
+        if not self.wait_for_completion:
+            from airflow_ltx.operators._finish import submitted_only
+
+            attempt.settle()
+            return self._publish(context, submitted_only(attempt, request))
+        return self._wait(context, attempt, request)
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Resume after the trigger's event: land the file, publish the result."""
+        from airflow_ltx.triggers.event import RequestEvent
+
+        told = RequestEvent.from_payload(event)
+        try:
+            attempt = self._begin(context)
+        except SegmindError as error:
+            # What is broken now does not undo the purchase: a retry must come, and take it up.
+            error.retryable, error.request_id = True, told.request_id
+            raise_to_airflow(error, recorded="task_state_store" in context)
+        request = SubmittedRequest(
+            told.request_id,
+            told.model or self.model,
+            time.time() if told.submitted_at is None else told.submitted_at,
+        )
+        attempt.resume(request)
+        return self._finish(context, attempt, request, told)
+
+    def on_kill(self) -> None:
+        """The task's process is being ended. Says what becomes of the request."""
+        if self._attempt is not None and self._attempt.request is not None:
+            from airflow_ltx.segmind.narrate import NO_CANCEL
+
+            self.log.warning(NO_CANCEL, self._attempt.request.request_id)
+
+    def _begin(self, context: Context) -> Attempt:
+        """Check everything that can be checked before money is spent."""
+        from airflow_ltx.durability.store import record_store
+        from airflow_ltx.hooks.segmind import SegmindHook
+        from airflow_ltx.operators._attempt import Attempt
+
+        self._check_arguments()
+        hook = SegmindHook(str(self.segmind_conn_id))
+        attempt = Attempt(
+            ti=context["ti"],
+            hook=hook,
+            store=record_store(context),
+            log=self.log,
+            model=self.model,
+            parameters=self._request_parameters(),
+            destination=self._destination(),
+        )
+        hook.get_conn()
+        self._attempt = attempt
+        return attempt
+
+    def _wait(self, context: Context, attempt: Attempt, request: SubmittedRequest) -> Any:
+        """Wait for the request: in the triggerer, or here."""
+        from airflow_ltx.operators._wait import wait_on_worker
+        from airflow_ltx.segmind.polling import Ending
+
+        timeout = _arguments.seconds("timeout", self.timeout) or DEFAULT_TIMEOUT
+        interval = _arguments.seconds("poll_interval", self.poll_interval)
+        deadline = request.submitted_at + timeout
+        if attempt.reused:
+            # Much of an earlier try's request is often over: look before paying for a deferral.
+            told = wait_on_worker(attempt.hook, request, deadline=0.0, interval=interval, log=self.log)
+            if told.status != Ending.TIMEOUT.value:
+                return self._finish(context, attempt, request, told)
+            deadline = time.time() + timeout
+        if self.deferrable:
+            self._defer_until(request, deadline)
+        told = wait_on_worker(attempt.hook, request, deadline=deadline, interval=interval, log=self.log)
+        return self._finish(context, attempt, request, told)
+
+    def _defer_until(self, request: SubmittedRequest, deadline: float) -> NoReturn:
+        self.defer(
+            trigger=self._trigger(request, deadline),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP),
+        )
+
+    def _finish(self, context: Context, attempt: Attempt, request: SubmittedRequest, told: Any) -> Any:
+        from airflow_ltx.operators._finish import finish
+
+        result = self._publish(context, finish(attempt, request, told))
+        # Last: a try that dies before this point is followed by one that takes the request up again.
+        attempt.settle()
+        return result
+
+    def _publish(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
+        result = self._result(result)
+        for key, source in self.published.items():
+            if result.get(source) is not None:
+                context["ti"].xcom_push(key=key, value=result[source])
+        return result
+
+    def _advise(self) -> None:
+        """Log what the author should know about the request; a subclass may have something to say."""
+
+    def _result(self, result: dict[str, Any]) -> dict[str, Any]:
+        """The return value; a subclass may add keys."""
+        return result
+
+    def _trigger(self, request: SubmittedRequest, deadline: float) -> SegmindRequestTrigger:
+        from airflow_ltx.triggers.early_event import configured_min_heartbeat_interval, not_before
+        from airflow_ltx.triggers.segmind import SegmindRequestTrigger
+
+        return SegmindRequestTrigger(
+            request.request_id,
+            str(self.segmind_conn_id),
+            model=request.model,
+            submitted_at=request.submitted_at,
+            deadline=deadline,
+            poll_interval=_arguments.seconds("poll_interval", self.poll_interval),
+            not_before=not_before(time.time(), configured_min_heartbeat_interval()),
+        )
+
+    def _check_wire_format(self) -> None:
+        """Store and read the trigger before the purchase: Airflow does so only after it."""
+        trigger = self._trigger(SubmittedRequest("0" * 32, self.model, time.time()), time.time())
+        _, kwargs = trigger.serialize()
+        stored = json.loads(json.dumps(kwargs))
+        if type(trigger)(**stored).serialize()[1] != kwargs:
+            raise ConfigurationError(f"The trigger's arguments do not survive storing: {kwargs!r}.")
+
+    def _check_arguments(self) -> None:
+        """Raise for what makes no sense, whatever the templates will say."""
+        _arguments.seconds("timeout", self.timeout)
+        _arguments.seconds("poll_interval", self.poll_interval)
+        _arguments.one_of("land_in", self.land_in, (None, "triggerer", "worker"))
+        problems = []
+        if self.destination is None:
+            problems += [
+                f"{name} is given without a destination"
+                for name in ("destination_conn_id", "land_in")
+                if getattr(self, name) is not None
+            ]
+        elif not self.wait_for_completion:
+            problems.append("destination is given with wait_for_completion=False: nothing would wait for it")
+        if problems:
+            raise InvalidParameter(problems)
+
+    def _check_literals(self) -> None:
+        """Raise for values that are wrong already in the DAG file."""
+        if _arguments.is_literal(self.parameters, self.template_ext):
+            self._request_parameters()
+        if _arguments.is_literal(self.destination, ()):
+            self._destination()
+
+    def _request_parameters(self) -> dict[str, Any]:
+        """The JSON object that is sent, from rendered values."""
+        try:
+            return json_object("parameters", self.parameters) or {}
+        except Problem as problem:
+            raise InvalidParameter([str(problem)], model=str(self.model)) from None
+
+    def _destination(self) -> Destination | None:
+        if self.destination is None:
+            return None
+        from airflow_ltx.landing.destination import parse_destination
+
+        destination = parse_destination(self.destination)
+        if destination.scheme == "file" and self.land_in == "triggerer":
+            raise InvalidParameter(
+                ["land_in is 'triggerer', and the triggerer's disk is not the worker's: use 'worker'"]
+            )
+        return destination

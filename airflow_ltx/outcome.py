@@ -1,0 +1,94 @@
+"""What a task returns: one JSON dict with stable keys, null where something is unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_ltx.segmind.models import Metrics, Output, RequestResult, State, SubmittedRequest
+from airflow_ltx.segmind.polling import RECORD_KEPT
+
+if TYPE_CHECKING:
+    from airflow_ltx.landing.land import Landed
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A request as far as the task knows it. Times are epoch seconds, sizes bytes, money US dollars."""
+
+    request: SubmittedRequest
+    state: State
+    outputs: tuple[Output, ...] = ()
+    seed: int | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+    completed_at: float | None = None
+    landed: Landed | None = None
+    reused: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        request: SubmittedRequest,
+        result: RequestResult,
+        metrics: Metrics,
+        *,
+        completed_at: float | None,
+        landed: Landed | None,
+        reused: bool,
+        sent_seed: object,
+    ) -> Outcome:
+        """Join what the status, the result and the landing said; the result's numbers win."""
+        return cls(
+            request=request,
+            state=State.COMPLETED,
+            outputs=result.outputs,
+            seed=result.seed
+            if result.seed is not None
+            else (sent_seed if isinstance(sent_seed, int) else None),
+            metrics=merge(result.metrics, metrics),
+            completed_at=completed_at,
+            landed=landed,
+            reused=reused,
+        )
+
+    def to_xcom(self) -> dict[str, Any]:
+        """The task's return value. Times as ISO 8601 in UTC."""
+        main = self.outputs[0] if self.outputs else None
+        landed = self.landed
+        return {
+            "request_id": self.request.request_id,
+            "model": self.request.model,
+            "status": self.state.value,
+            "output_url": main.url if main else None,
+            "outputs": [output.url for output in self.outputs],
+            "uri": landed.uri if landed else None,
+            "bytes": landed.size if landed else (main.file_size if main else None),
+            "sha256": landed.sha256 if landed else None,
+            "content_type": (landed.content_type if landed else None)
+            or (main.content_type if main else None),
+            "seed": self.seed,
+            "cost": self.metrics.cost,
+            "queue_time": self.metrics.queue_time,
+            "inference_time": self.metrics.inference_time,
+            "submitted_at": _iso(self.request.submitted_at),
+            "completed_at": _iso(self.completed_at),
+            "expires_at": _iso(self.request.submitted_at + RECORD_KEPT),
+            "reused": self.reused,
+        }
+
+
+def merge(first: Metrics, second: Metrics) -> Metrics:
+    """Each number from ``first``, or from ``second`` where the first has none."""
+    return Metrics(
+        **{
+            name: getattr(first, name) if getattr(first, name) is not None else getattr(second, name)
+            for name in Metrics.__dataclass_fields__
+        }
+    )
+
+
+def _iso(moment: float | None) -> str | None:
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")

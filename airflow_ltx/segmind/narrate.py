@@ -1,0 +1,54 @@
+"""A wait told in a few log lines: changes, obstacles and their end, not every look."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from airflow_ltx.exceptions import SegmindError
+from airflow_ltx.segmind.models import RequestStatus
+from airflow_ltx.segmind.polling import End, Wait
+
+_REPEAT_OBSTACLE_EVERY = 20
+
+NO_CANCEL = (
+    "The task was ended while request %s is under way. The service has no way to cancel it: it goes on and "
+    "is billed when it completes. Its result can be read under this id for one hour after the submit."
+)
+
+
+class Logger(Protocol):
+    """The part of a logger that is used."""
+
+    def info(self, event: Any, *args: Any) -> Any: ...
+    def warning(self, event: Any, *args: Any) -> Any: ...
+
+
+class Narrator:
+    """Called after each look; see :class:`airflow_ltx.segmind.waiting.Watcher`."""
+
+    def __init__(self, log: Logger, request_id: str) -> None:
+        self._log = log
+        self._request_id = request_id
+        self._word: str | None = None
+        self._obstacles = 0
+
+    def __call__(self, seen: RequestStatus | SegmindError, step: Wait | End) -> None:
+        """Log what is new."""
+        if isinstance(seen, SegmindError):
+            if self._obstacles % _REPEAT_OBSTACLE_EVERY == 0:
+                follows = f" Looking again in {step.seconds:.0f} s." if isinstance(step, Wait) else ""
+                self._log.warning("%s%s", seen.message, follows)
+            self._obstacles += 1
+            return
+        if self._obstacles:
+            self._log.info("Request %s can be read again.", self._request_id)
+            self._obstacles = 0
+        if seen.word != self._word:
+            self._word = seen.word
+            took = seen.metrics.total_time
+            self._log.info(
+                "Request %s: the service says %s%s.",
+                self._request_id,
+                seen.word,
+                f" after {took:.1f} s" if took else "",
+            )

@@ -1,0 +1,83 @@
+"""The two loops around :mod:`airflow_ltx.segmind.polling`: they look and sleep, and decide nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+from airflow_ltx.exceptions import SegmindError
+from airflow_ltx.segmind.models import RequestStatus
+from airflow_ltx.segmind.polling import End, PollState, Wait, after_error, after_status
+
+Seen = RequestStatus | SegmindError
+Watcher = Callable[[Seen, Wait | End], None]
+
+
+def _ignore(seen: Seen, step: Wait | End) -> None:
+    return None
+
+
+def _draw() -> float:
+    return random.random()  # noqa: S311
+
+
+def _step(state: PollState, seen: Seen, now: float, draw: float) -> Wait | End:
+    if isinstance(seen, SegmindError):
+        return after_error(state, seen, now=now, draw=draw)
+    return after_status(state, seen, now=now, draw=draw)
+
+
+def wait_for_end(
+    look: Callable[[], RequestStatus],
+    state: PollState,
+    *,
+    on_seen: Watcher = _ignore,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+    draw: Callable[[], float] = _draw,
+) -> End:
+    """Look at a request until it ends or ``state.deadline`` has passed.
+
+    :param look: One look without retries of its own.
+    :param on_seen: Called after each look with what was seen and what follows, for the log.
+    """
+    sleep(state.first_wait(clock(), draw()))
+    while True:
+        seen: Seen
+        try:
+            seen = look()
+        except SegmindError as error:
+            seen = error
+        step = _step(state, seen, clock(), draw())
+        on_seen(seen, step)
+        if isinstance(step, End):
+            return step
+        state = step.state
+        sleep(step.seconds)
+
+
+async def async_wait_for_end(
+    look: Callable[[], Awaitable[RequestStatus]],
+    state: PollState,
+    *,
+    on_seen: Watcher = _ignore,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    draw: Callable[[], float] = _draw,
+) -> End:
+    """As :func:`wait_for_end`, without blocking the loop."""
+    await sleep(state.first_wait(clock(), draw()))
+    while True:
+        seen: Seen
+        try:
+            seen = await look()
+        except SegmindError as error:
+            seen = error
+        step = _step(state, seen, clock(), draw())
+        on_seen(seen, step)
+        if isinstance(step, End):
+            return step
+        state = step.state
+        await sleep(step.seconds)

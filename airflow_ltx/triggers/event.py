@@ -1,0 +1,97 @@
+"""What the trigger tells the worker: a wire format, since events cross processes and package versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+from airflow_ltx.exceptions import SegmindError
+from airflow_ltx.segmind.models import Metrics, RequestResult
+from airflow_ltx.segmind.polling import End, Ending
+
+VERSION = 1
+BROKEN = "error"
+"""Status of an event whose trigger met something unforeseen; the worker looks for itself."""
+
+STATUSES = frozenset({*(ending.value for ending in Ending), BROKEN})
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEvent:
+    """The end of a wait. Times are epoch seconds of the machine that measured them.
+
+    :param status: One of :data:`STATUSES`.
+    :param result: The files, unless a URL carries a query: the triggerer logs whole events, so the worker
+        then reads the result itself.
+    :param reason: The service's words for a failure, or the obstacle.
+    """
+
+    status: str
+    request_id: str
+    model: str | None = None
+    submitted_at: float | None = None
+    completed_at: float | None = None
+    reason: str | None = None
+    last_word: str | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+    result: RequestResult | None = None
+
+    @classmethod
+    def of(
+        cls,
+        end: End,
+        request_id: str,
+        model: str | None,
+        submitted_at: float | None,
+        *,
+        now: float,
+    ) -> Self:
+        """Read the end of a wait; ``now`` is when it was seen."""
+        status = end.status
+        obstacle = end.error.message if end.error else None
+        return cls(
+            status=end.ending.value,
+            request_id=request_id,
+            model=model,
+            submitted_at=submitted_at,
+            completed_at=now if end.ending is Ending.COMPLETED else None,
+            reason=status.error if status and status.error else obstacle,
+            last_word=status.word if status else None,
+            metrics=status.metrics if status else Metrics(),
+        )
+
+    def to_payload(self) -> dict[str, Any]:
+        """A dict of JSON primitives, without any URL's query."""
+        shown = self
+        if self.result is not None and any(output.signed for output in self.result.outputs):
+            shown = replace(self, result=None)
+        return {"version": VERSION, **asdict(shown)}
+
+    @classmethod
+    def from_payload(cls, payload: Any) -> Self:
+        """Read an event of this or an earlier version; keys of a later one are ignored.
+
+        :raises SegmindError: It is no event of this trigger. Unknown statuses are refused, not guessed.
+        """
+        if not isinstance(payload, Mapping) or payload.get("status") not in STATUSES:
+            raise SegmindError(
+                f"The trigger sent an event that this version does not understand: {payload!r:.200}. The "
+                "request goes on at the service; its id is in the log above and in the XCom 'request_id'."
+            )
+        request_id = payload.get("request_id")
+        if not isinstance(request_id, str) or not request_id:
+            raise SegmindError(f"The trigger sent an event without a request id: {payload!r:.200}.")
+        metrics = payload.get("metrics") or {}
+        result = payload.get("result")
+        return cls(
+            status=payload["status"],
+            request_id=request_id,
+            model=payload.get("model"),
+            submitted_at=payload.get("submitted_at"),
+            completed_at=payload.get("completed_at"),
+            reason=payload.get("reason"),
+            last_word=payload.get("last_word"),
+            metrics=Metrics(**{k: v for k, v in metrics.items() if k in Metrics.__dataclass_fields__}),
+            result=RequestResult.from_json(result) if result else None,
+        )

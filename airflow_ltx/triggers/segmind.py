@@ -1,0 +1,134 @@
+"""The trigger that waits for a request in the triggerer. It reads, and never buys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_ltx.exceptions import AuthenticationFailed, SegmindError
+from airflow_ltx.hooks.segmind import DEFAULT_TIMEOUT, SegmindHook
+from airflow_ltx.segmind.models import RequestStatus
+from airflow_ltx.segmind.narrate import NO_CANCEL, Narrator
+from airflow_ltx.segmind.polling import End, Ending, PollState
+from airflow_ltx.segmind.retry import ONCE
+from airflow_ltx.segmind.waiting import async_wait_for_end
+from airflow_ltx.triggers.early_event import hold_until
+from airflow_ltx.triggers.event import BROKEN, RequestEvent
+
+_RESULT_LIMIT = 60.0
+
+
+class SegmindRequestTrigger(BaseTrigger):
+    """Looks at one request until it ends or its deadline passes, then fires one event.
+
+    All arguments are JSON primitives, since they are stored between processes and package versions; unknown
+    ones, as a newer version may have stored them, are ignored. Running it again, as after a restart of the
+    triggerer, costs nothing.
+
+    :param request_id: An id that :meth:`SegmindHook.submit` or the console gave.
+    :param segmind_conn_id: Connection whose key submitted it.
+    :param model: Slug, for the event.
+    :param submitted_at: Epoch seconds, if known.
+    :param deadline: Epoch seconds after which the wait ends. Default: 1200 s from construction.
+    :param poll_interval: Seconds between looks; None spaces them by the request's age.
+    :param not_before: Epoch seconds before which the event is held back.
+    """
+
+    def __init__(
+        self,
+        request_id: str,
+        segmind_conn_id: str = SegmindHook.default_conn_name,
+        *,
+        model: str | None = None,
+        submitted_at: float | None = None,
+        deadline: float | None = None,
+        poll_interval: float | None = None,
+        not_before: float | None = None,
+        **newer: Any,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.request_id = request_id
+        self.segmind_conn_id = segmind_conn_id
+        self.model = model
+        self.submitted_at = submitted_at
+        self.deadline = time.time() + DEFAULT_TIMEOUT if deadline is None else deadline
+        self.poll_interval = poll_interval
+        self.not_before = not_before
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments; the deadline is absolute, so a restart does not begin it anew."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "request_id": self.request_id,
+                "segmind_conn_id": self.segmind_conn_id,
+                "model": self.model,
+                "submitted_at": self.submitted_at,
+                "deadline": self.deadline,
+                "poll_interval": self.poll_interval,
+                "not_before": self.not_before,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then fire. Cancellation passes through: it means the task ended or the triggerer moves."""
+        try:
+            event = await self._wait()
+        except Exception as error:
+            self.log.exception(
+                "The wait for request %s broke off; the worker looks for itself.", self.request_id
+            )
+            event = RequestEvent(
+                status=BROKEN,
+                request_id=self.request_id,
+                model=self.model,
+                submitted_at=self.submitted_at,
+                reason=error.message if isinstance(error, SegmindError) else type(error).__name__,
+            )
+        await hold_until(self.not_before)
+        yield TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """A person ended or cleared the task. The service has no cancel, and the log says so."""
+        self.log.warning(NO_CANCEL, self.request_id)
+
+    async def _wait(self) -> RequestEvent:
+        hook = SegmindHook(self.segmind_conn_id)
+        refused = False
+
+        async def look() -> RequestStatus:
+            nonlocal refused
+            try:
+                client = await hook.aget_conn(refused=refused)
+                status = await client.status(self.request_id, retry=ONCE)
+            except AuthenticationFailed:
+                refused = True
+                raise
+            refused = False
+            return status
+
+        state = PollState(
+            started_at=time.time(),
+            deadline=self.deadline,
+            submitted_at=self.submitted_at,
+            interval=self.poll_interval,
+        )
+        end = await async_wait_for_end(look, state, on_seen=Narrator(self.log, self.request_id))
+        return await self._event(hook, end)
+
+    async def _event(self, hook: SegmindHook, end: End) -> RequestEvent:
+        now = time.time()
+        event = RequestEvent.of(end, self.request_id, self.model, self.submitted_at, now=now)
+        if end.ending is not Ending.COMPLETED:
+            return event
+        try:
+            client = await hook.aget_conn()
+            result = await client.result(self.request_id, deadline=now + _RESULT_LIMIT)
+        except SegmindError as error:
+            self.log.warning("%s The worker reads it again.", error.message)
+            return event
+        return replace(event, result=result)
