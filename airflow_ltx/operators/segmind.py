@@ -14,13 +14,13 @@ from airflow_ltx.exceptions import ConfigurationError, InvalidParameter, Segmind
 from airflow_ltx.operators import _arguments
 from airflow_ltx.operators._lifecycle import raise_to_airflow
 from airflow_ltx.segmind.coerce import Problem, json_object
-from airflow_ltx.segmind.models import SubmittedRequest
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_ltx.landing.destination import Destination
     from airflow_ltx.operators._attempt import Attempt
+    from airflow_ltx.segmind.models import SubmittedRequest
     from airflow_ltx.triggers.segmind import SegmindRequestTrigger
 
 DEFAULT_TIMEOUT = 1200.0
@@ -59,8 +59,8 @@ class SegmindSubmitOperator(BaseOperator):
 
     Returns a dict, null where something is unknown: ``request_id``, ``model``, ``status``, ``output_url``,
     ``outputs``, ``uri``, ``bytes``, ``sha256``, ``content_type``, ``seed``, ``cost`` (US dollars),
-    ``queue_time``, ``inference_time`` (seconds), ``submitted_at``, ``completed_at``, ``expires_at`` (ISO 8601,
-    UTC), ``reused``. Pushes ``request_id`` right after the submit, ``output_url`` and ``output_uri`` at the
+    ``queue_time``, ``inference_time`` (seconds), ``submitted_at``, ``completed_at``, ``expires_at`` (ISO
+    8601, UTC), ``reused``. Pushes ``request_id`` right after the submit, ``output_url`` and ``output_uri`` at the
     end.
     """
 
@@ -132,6 +132,7 @@ class SegmindSubmitOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Resume after the trigger's event: land the file, publish the result."""
+        from airflow_ltx.segmind.models import SubmittedRequest
         from airflow_ltx.triggers.event import RequestEvent
 
         told = RequestEvent.from_payload(event)
@@ -241,6 +242,8 @@ class SegmindSubmitOperator(BaseOperator):
 
     def _check_wire_format(self) -> None:
         """Store and read the trigger before the purchase: Airflow does so only after it."""
+        from airflow_ltx.segmind.models import SubmittedRequest
+
         trigger = self._trigger(SubmittedRequest("0" * 32, self.model, time.time()), time.time())
         _, kwargs = trigger.serialize()
         stored = json.loads(json.dumps(kwargs))

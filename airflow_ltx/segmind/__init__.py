@@ -1,6 +1,6 @@
 """The Segmind API as plain Python. Knows nothing of Airflow.
 
-``SegmindClient`` and ``AsyncSegmindClient`` are loaded on first use, since they bring httpx with them::
+Names are loaded on first use, so that a module that needs the model's parameters alone brings no httpx::
 
     from airflow_ltx.segmind import ClientConfig, SegmindClient
 
@@ -10,26 +10,28 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from airflow_ltx.segmind.endpoints import ClientConfig
-from airflow_ltx.segmind.models import (
-    Credits,
-    Metrics,
-    Output,
-    RequestResult,
-    RequestStatus,
-    State,
-    SubmittedRequest,
-)
 
 if TYPE_CHECKING:
     from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
+    from airflow_ltx.segmind.endpoints import ClientConfig
+    from airflow_ltx.segmind.ltx import LTXVideoParameters
+    from airflow_ltx.segmind.models import (
+        Credits,
+        Metrics,
+        Output,
+        RequestResult,
+        RequestStatus,
+        State,
+        SubmittedRequest,
+    )
 
 __all__ = [
     "AsyncSegmindClient",
     "ClientConfig",
     "Credits",
+    "LTXVideoParameters",
     "Metrics",
     "Output",
     "RequestResult",
@@ -39,10 +41,15 @@ __all__ = [
     "SubmittedRequest",
 ]
 
+_HOMES = {
+    "AsyncSegmindClient": "client",
+    "SegmindClient": "client",
+    "ClientConfig": "endpoints",
+    "LTXVideoParameters": "ltx",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name in ("SegmindClient", "AsyncSegmindClient"):
-        from airflow_ltx.segmind import client
-
-        return getattr(client, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'models')}"), name)

@@ -53,8 +53,8 @@ def ending_error(
         case Ending.NOT_FOUND:
             age = "" if submitted_at is None else f", submitted {_age(now, submitted_at)} ago,"
             return RequestNotFound(
-                f"Request {request_id}{age} is unknown to the service. It belongs to another workspace or API "
-                "key than the connection's, the connection's base URL is another service's, or the id is "
+                f"Request {request_id}{age} is unknown to the service. It belongs to another workspace or "
+                "API key than the connection's, the connection's base URL is another service's, or the id is "
                 f"wrong. Nothing was bought in its place.{obstacle}",
                 request_id=request_id,
             )
