@@ -1,0 +1,69 @@
+"""What Airflow reads about the provider, against Airflow's own schema and loaders."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module, metadata
+from pathlib import Path
+
+import airflow
+import pytest
+from jsonschema import validate
+
+import airflow_ltx
+from airflow_ltx.get_provider_info import get_provider_info
+
+INFO = get_provider_info()
+
+
+def test_it_fits_the_schema_that_airflow_checks_at_its_start():
+    schema = Path(airflow.__file__).with_name("provider_info.schema.json")
+    validate(INFO, json.loads(schema.read_text()))
+
+
+def test_the_package_name_is_the_distributions():
+    # Airflow refuses to start if the two differ.
+    assert metadata.distribution(INFO["package-name"]).version == airflow_ltx.__version__
+
+
+@pytest.mark.parametrize("kind", ["hooks", "operators", "triggers"])
+def test_every_named_module_exists(kind):
+    for entry in INFO[kind]:
+        for module in entry["python-modules"]:
+            assert import_module(module)
+
+
+def test_every_module_of_a_kind_is_named():
+    root = Path(airflow_ltx.__file__).parent
+    for kind in ("hooks", "operators", "triggers"):
+        public = {
+            f"airflow_ltx.{kind}.{path.stem}"
+            for path in (root / kind).glob("*.py")
+            if not path.stem.startswith("_") and path.stem not in ("event", "early_event")
+        }
+        assert public == {module for entry in INFO[kind] for module in entry["python-modules"]}
+
+
+def test_the_connection_type_is_the_hooks():
+    (connection,) = INFO["connection-types"]
+    module, _, name = connection["hook-class-name"].rpartition(".")
+    hook = getattr(import_module(module), name)
+    assert (hook.conn_type, hook.hook_name) == (connection["connection-type"], connection["hook-name"])
+
+
+def test_airflow_finds_the_hook_and_its_form():
+    from airflow.providers_manager import ProvidersManager
+
+    manager = ProvidersManager()
+    assert "airflow-provider-ltx" in manager.providers
+    assert manager.hooks["segmind"].hook_name == "Segmind"
+    behaviour = manager.field_behaviours["segmind"]
+    assert behaviour["relabeling"]["password"] == "API key"
+    fields = {name.rpartition("__")[2] for name in manager.connection_form_widgets if "segmind" in name}
+    assert fields == {
+        "requests_per_minute",
+        "timeout",
+        "history_url",
+        "upload_url",
+        "allow_private_hosts",
+    }
