@@ -74,7 +74,8 @@ class RequestEvent:
 
         :raises SegmindError: It is no event of this trigger. Unknown statuses are refused, not guessed.
         """
-        if not isinstance(payload, Mapping) or payload.get("status") not in STATUSES:
+        status = payload.get("status") if isinstance(payload, Mapping) else None
+        if not isinstance(status, str) or status not in STATUSES:
             raise SegmindError(
                 f"The trigger sent an event that this version does not understand: {payload!r:.200}. The "
                 "request goes on at the service; its id is in the log above and in the XCom 'request_id'."
@@ -85,7 +86,7 @@ class RequestEvent:
         metrics = payload.get("metrics") or {}
         result = payload.get("result")
         return cls(
-            status=payload["status"],
+            status=status,
             request_id=request_id,
             model=payload.get("model"),
             submitted_at=payload.get("submitted_at"),

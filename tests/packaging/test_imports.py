@@ -26,7 +26,12 @@ def _import_in_a_new_process() -> dict:
 def test_an_operator_brings_neither_client_nor_landing_nor_other_providers():
     modules = _import_in_a_new_process()["modules"]
     assert "airflow_ltx.operators.ltx" in modules
-    forbidden = ("airflow_ltx.segmind.client", "airflow_ltx.landing", "airflow.providers", "airflow_ltx.hooks")
+    forbidden = (
+        "airflow_ltx.segmind.client",
+        "airflow_ltx.landing",
+        "airflow.providers",
+        "airflow_ltx.hooks",
+    )
     assert [name for name in modules if name.startswith(forbidden)] == []
     assert {name.partition(".")[0] for name in modules} == {"airflow_ltx"}
 

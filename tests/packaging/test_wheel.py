@@ -24,7 +24,9 @@ def wheel(tmp_path_factory) -> Path:
     shutil.copytree(
         PROJECT,
         source,
-        ignore=shutil.ignore_patterns(".venv", ".git", "demo-output", "__pycache__", ".*_cache", ".hypothesis"),
+        ignore=shutil.ignore_patterns(
+            ".venv", ".git", "demo-output", "__pycache__", ".*_cache", ".hypothesis"
+        ),
     )
     out = tmp_path_factory.mktemp("dist")
     subprocess.run(
@@ -72,7 +74,9 @@ def test_an_airflow_in_a_new_environment_finds_it(wheel, tmp_path):
     venv = tmp_path / "venv"
     constraints = PROJECT / "constraints.txt"
     uv = Path(sys.executable).with_name("uv")
-    subprocess.run([sys.executable, "-m", "venv", venv, *(["--without-pip"] if uv.exists() else [])], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", venv, *(["--without-pip"] if uv.exists() else [])], check=True
+    )
     python = venv / "bin" / "python"
     install = [uv, "pip", "install", "--python", python] if uv.exists() else [python, "-m", "pip", "install"]
     subprocess.run([*install, "-q", "-c", constraints, wheel], check=True, cwd=tmp_path)
