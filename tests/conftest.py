@@ -10,6 +10,8 @@ import os
 import shutil
 import tempfile
 
+from segmind_service import segmind  # noqa: F401 - a fixture
+
 _HOME = tempfile.mkdtemp(prefix="airflow-ltx-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 

@@ -157,7 +157,7 @@ class SegmindClient:
                     if time.monotonic() > limit:
                         raise TimeoutError("the answer did not end in time")
                 return _answer(response, bytes(body), self.config)
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             raise translate(
                 error,
                 subject=call.subject,
@@ -259,7 +259,7 @@ class AsyncSegmindClient:
                             if len(body) > LARGEST_ANSWER:
                                 raise too_large(call.subject, paid=call.paid, request_id=call.request_id)
                         return _answer(response, bytes(body), self.config)
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             raise translate(
                 error,
                 subject=call.subject,

@@ -52,7 +52,7 @@ def exchange_limit(seconds: float) -> float:
 
 
 def translate(
-    error: httpx.HTTPError | TimeoutError, *, subject: str, url: str, paid: bool, request_id: str | None
+    error: Exception, *, subject: str, url: str, paid: bool, request_id: str | None
 ) -> SegmindError:
     """The meaning of a transport error: never sent, lost after sending a paid call, or a read to repeat."""
     host = without_query(url).split("/")[2]
