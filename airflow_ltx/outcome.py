@@ -43,9 +43,7 @@ class Outcome:
             request=request,
             state=State.COMPLETED,
             outputs=result.outputs,
-            seed=result.seed
-            if result.seed is not None
-            else (sent_seed if isinstance(sent_seed, int) else None),
+            seed=result.seed if result.seed is not None else _drawn(sent_seed),
             metrics=merge(result.metrics, metrics),
             completed_at=completed_at,
             landed=landed,
@@ -86,6 +84,11 @@ def merge(first: Metrics, second: Metrics) -> Metrics:
             for name in Metrics.__dataclass_fields__
         }
     )
+
+
+def _drawn(sent: object) -> int | None:
+    # A negative seed asked the service to draw one, and it did not say which.
+    return sent if isinstance(sent, int) and not isinstance(sent, bool) and sent >= 0 else None
 
 
 def _iso(moment: float | None) -> str | None:

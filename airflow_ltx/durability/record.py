@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Self
+from urllib.parse import urlsplit
 
+from airflow_ltx.exceptions import InvalidParameter
+from airflow_ltx.segmind.models import number_or_none
+from airflow_ltx.segmind.protocol import check_request_id
 from airflow_ltx.segmind.redact import without_query
 
 VERSION = 1
@@ -45,9 +49,15 @@ class Record:
             return None
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         try:
-            return cls(**known)
-        except TypeError:
+            record = cls(**known)
+            check_request_id(record.request_id)
+        except (TypeError, InvalidParameter):
             return None
+        texts: tuple[Any, ...] = (record.model, record.fingerprint)
+        moment = number_or_none(record.submitted_at)
+        settled: Any = record.settled
+        whole = all(isinstance(text, str) for text in texts) and isinstance(settled, bool)
+        return record if whole and moment is not None and moment == record.submitted_at else None
 
 
 class Step(StrEnum):
@@ -94,9 +104,18 @@ def fingerprint(model: str, parameters: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def _is_url(text: str) -> bool:
+    if any(map(str.isspace, text)):
+        return False
+    try:
+        return urlsplit(text).scheme in ("http", "https")
+    except ValueError:
+        return False
+
+
 def _unsigned(value: Any) -> Any:
     if isinstance(value, str):
-        return without_query(value) if value.startswith(("http://", "https://")) else value
+        return without_query(value) if _is_url(value) else value
     if isinstance(value, Mapping):
         return {key: _unsigned(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

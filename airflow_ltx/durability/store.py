@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from airflow_ltx.durability.record import Record
+from airflow_ltx.exceptions import ConfigurationError
 
 KEY = "airflow_ltx.request"
 
@@ -34,7 +35,15 @@ class TaskStateRecordStore:
 
     def read(self) -> Record | None:
         """See :class:`RecordStore`."""
-        return Record.from_json(self._accessor.get(KEY))
+        kept = self._accessor.get(KEY)
+        record = Record.from_json(kept)
+        if kept is not None and record is None:
+            raise ConfigurationError(
+                f"The task state {KEY!r} of this task holds no record that this version can read: "
+                f"{kept!r:.200}. It may stand for a request that was paid for, so nothing is bought. Look at "
+                "the request in the Segmind console, delete the key, then run the task again."
+            )
+        return record
 
     def write(self, record: Record) -> None:
         """See :class:`RecordStore`. Kept until it is replaced: a purchase does not expire with a setting."""

@@ -15,12 +15,15 @@ HTML_TYPE = "text/html; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class EmulatedRequest:
-    """One HTTP request. Header names are lower case; ``base_url`` is how the caller reached the server."""
+    """One HTTP request. Header names are lower case; ``base_url`` is how the caller reached the server.
+
+    Headers and body are not in its repr: one holds the key, the other may be large.
+    """
 
     method: str
     path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
     base_url: str = "http://127.0.0.1"
     query: Mapping[str, str] = field(default_factory=dict)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_ltx.emulator import results, validation
@@ -36,7 +36,7 @@ class Call:
 
     request: EmulatedRequest
     endpoint: str
-    key: str
+    key: str = field(repr=False)
     name: str
     now: float
 

@@ -89,7 +89,7 @@ class _Film:
         self._plan = plan
         chance = random.Random(f"{plan.seed}|{plan.prompt}|{plan.request_id}")
         hue = chance.random()
-        panel_height = max(96, round(plan.height * 0.3) // 2 * 2)
+        panel_height = min(max(96, round(plan.height * 0.3)), plan.height // 2)
         self._scene_height = plan.height - panel_height
         self._canvas = Image.new("RGB", (plan.width, plan.height))
         self._small = _font(_small_size(plan))

@@ -23,6 +23,9 @@ from airflow_ltx.segmind.waiting import async_wait_for_end, wait_for_end
 if TYPE_CHECKING:
     from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
 
+_TEST_LIMIT = 10.0
+"""Seconds that a person at the connection form waits for an answer."""
+
 DEFAULT_TIMEOUT = 1200.0
 """Seconds that a wait lasts unless its caller says otherwise."""
 
@@ -151,7 +154,7 @@ class SegmindHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the balance: free of charge, runs no model."""
         try:
-            balance = self.credits()
+            balance = self.get_conn().credits(deadline=time.time() + _TEST_LIMIT)
         except SegmindError as error:
             return False, error.message
         except Exception as error:
@@ -192,5 +195,5 @@ class SegmindHook(BaseHook):
             submitted_at=submitted_at,
             reason=status.error if status and status.error else (end.error.message if end.error else None),
             metrics=status.metrics if status else None,
-            last_word=status.word if status else None,
+            last_word=status.word if status else end.last_word,
         ) from end.error

@@ -58,28 +58,29 @@ def parse_destination(uri: str) -> Destination:
     :raises DestinationError: Not retryable; says what is wrong and how it should look. Nothing was touched.
     """
     text = str(uri).strip()
+    shown = repr(_shown(text))
     scheme, separator, rest = text.partition("://")
     if not separator or not scheme:
-        raise _malformed(f"destination is {uri!r}, which is no URI: write file:///absolute/folder/ instead")
+        raise _malformed(f"{shown} is no URI: write file:///absolute/folder/ instead")
     if scheme not in SUPPORTED_SCHEMES:
         raise _malformed(
-            f"destination {_shown(text)!r} has the scheme {scheme!r}; this version lands to "
+            f"{shown} has the scheme {scheme!r}; this version lands to "
             f"{', '.join(f'{s}://' for s in SUPPORTED_SCHEMES)}"
         )
     if "\0" in rest or any(ord(c) < 32 for c in rest):
-        raise _malformed(f"destination {uri!r} holds control characters")
+        raise _malformed(f"{shown} holds control characters")
     host, _, _ = rest.partition("/")
     if host not in ("", "localhost"):
         raise _malformed(
-            f"destination {uri!r} names a host; a path on this machine has three slashes, such as "
-            "file:///data/videos/"
+            f"{shown} names a host; a path on this machine has three slashes, such as file:///data/videos/"
         )
     path = PurePosixPath("/" + rest[len(host) :].lstrip("/"))
-    if ".." in path.parts:
-        raise _malformed(f"destination {uri!r} goes up with '..'; name the folder itself")
+    segments = rest.split("/")
+    if ".." in segments or segments[-1] == ".":
+        raise _malformed(f"{shown} goes around with '.' or '..'; name the folder itself")
     folder = rest.endswith("/")
     if not folder and path == PurePosixPath("/"):
-        raise _malformed(f"destination {uri!r} names no folder")
+        raise _malformed(f"{shown} names no folder")
     return Destination(scheme=scheme, path=path, folder=folder)
 
 
@@ -96,9 +97,9 @@ def extension(content_type: str | None, url: str) -> str:
 
 
 def _shown(uri: str) -> str:
-    scheme, _, rest = uri.partition("://")
+    scheme, separator, rest = uri.rpartition("://")
     # What stands before an @ is a connection id, or a mistake with a secret in it.
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 def _malformed(why: str) -> DestinationError:

@@ -34,7 +34,7 @@ def prepare(destination: Destination) -> None:
 
     :raises DestinationError: It cannot.
     """
-    check_writable(Path(destination.directory))
+    check_writable(Path(destination.directory), None if destination.folder else destination.path.name)
 
 
 def land(
@@ -66,8 +66,7 @@ def land(
     except (DownloadFailed, DestinationError) as error:
         error.request_id = request_id
         error.message = (
-            f"{error.message} The video of request {request_id} is paid for and still at "
-            f"{without_query(output.url)}."
+            f"{error.message} The file of request {request_id} is paid for: {without_query(output.url)}."
         )
         error.args = (error.message,)
         raise

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from airflow_ltx.exceptions import DestinationError
 
-_BUFFER = 1024 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -23,17 +21,21 @@ class Written:
     sha256: str
 
 
-def check_writable(directory: Path) -> None:
-    """Create the folder if need be and write a byte into it, so that money is not spent for a full or
+def check_writable(directory: Path, name: str | None = None) -> None:
+    """Create the folder if need be and write a byte into it, so that no money is spent for a full or
     read-only disk.
 
+    :param name: The file's name, if it is known already: it must not be a folder's, nor too long.
     :raises DestinationError: With the system's reason.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with _temporary(directory / "probe") as (descriptor, path):
+        if name is not None and (directory / name).is_dir():
+            raise IsADirectoryError(21, f"{name} is a folder; end the destination with a slash to mean that")
+        if name is not None:
+            (directory / name).exists()
+        with _temporary(directory) as (descriptor, _):
             os.write(descriptor, b"\0")
-            path.unlink()
     except OSError as error:
         raise DestinationError(
             f"The destination folder {directory} cannot be written ({error.strerror or error}). Nothing was "
@@ -51,28 +53,58 @@ def write_whole(target: Path, chunks: Iterable[bytes]) -> Written:
     """
     digest = hashlib.sha256()
     size = 0
-    try:
+    with _refusals(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(target) as (descriptor, path):
-            with os.fdopen(os.dup(descriptor), "wb", buffering=_BUFFER) as file:
-                for chunk in chunks:
-                    file.write(chunk)
-                    digest.update(chunk)
-                    size += len(chunk)
-            os.fsync(descriptor)
-            path.replace(target)
-        _sync_directory(target.parent)
-    except OSError as error:
-        raise DestinationError(
-            f"Writing {target} failed after {size} bytes ({error.strerror or error}). Nothing partial was "
-            "left under that name."
-        ) from error
+    with _Temporary(target) as temporary:
+        for chunk in chunks:
+            temporary.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+        temporary.publish()
     return Written(size=size, sha256=digest.hexdigest())
 
 
+class _Temporary:
+    """The file under its temporary name. Only what the disk does becomes a ``DestinationError``."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._stack = _temporary(target.parent)
+
+    def __enter__(self) -> _Temporary:
+        with _refusals(self._target):
+            self._descriptor, self._path = self._stack.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.__exit__(None, None, None)
+
+    def write(self, chunk: bytes) -> None:
+        with _refusals(self._target):
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+
+    def publish(self) -> None:
+        with _refusals(self._target):
+            os.fsync(self._descriptor)
+            self._path.replace(self._target)
+        _sync_directory(self._target.parent)
+
+
 @contextmanager
-def _temporary(target: Path) -> Iterator[tuple[int, Path]]:
-    path = target.with_name(f".{target.name[:180]}.{uuid.uuid4().hex}.part")
+def _refusals(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DestinationError(
+            f"Writing {target} failed ({error.strerror or error}). Nothing partial was left under that name."
+        ) from error
+
+
+@contextmanager
+def _temporary(directory: Path) -> Iterator[tuple[int, Path]]:
+    path = directory / f".airflow-ltx-{uuid.uuid4().hex}.part"
     # Not mkstemp: the final file should have the permissions that the umask gives.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:

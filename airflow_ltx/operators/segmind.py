@@ -60,8 +60,8 @@ class SegmindSubmitOperator(BaseOperator):
     Returns a dict, null where something is unknown: ``request_id``, ``model``, ``status``, ``output_url``,
     ``outputs``, ``uri``, ``bytes``, ``sha256``, ``content_type``, ``seed``, ``cost`` (US dollars),
     ``queue_time``, ``inference_time`` (seconds), ``submitted_at``, ``completed_at``, ``expires_at`` (ISO
-    8601, UTC), ``reused``. Pushes ``request_id`` right after the submit, ``output_url`` and ``output_uri`` at the
-    end.
+    8601, UTC), ``reused``. Pushes ``request_id`` right after the submit, ``output_url`` and ``output_uri``
+    at the end.
     """
 
     template_fields: Sequence[str] = (

@@ -3,6 +3,7 @@ the code alone says too little."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,10 @@ _CONTENT_WORDS = (
     "content filter",
     "responsible ai",
     "responsible-ai",
-    "moderation",
+    "blocked by moderation",
+    "moderation policy",
+    "flagged by moderation",
+    "failed moderation",
     "nsfw",
     "sensitive content",
     "safety filter",
@@ -46,7 +50,8 @@ _CONTENT_WORDS = (
     "prohibited content",
     "inappropriate content",
 )
-_LIMIT_WORDS = ("spend limit", "spending limit", "budget limit", "limit exceeded", "limit reached")
+_LIMIT_WORDS = ("spend limit", "spending limit", "spend cap", "budget")
+_CREDIT_WORDS = re.compile(r"\bcredits?\b|\b(insufficient|low|your|no) (balance|funds)\b")
 
 
 def text_of(response: ApiResponse) -> str:
@@ -57,10 +62,8 @@ def text_of(response: ApiResponse) -> str:
     """
     body = response.json_object()
     if body is None:
-        raw = response.body[:2000].decode("utf-8", "replace").strip()
-        if raw[:1] == "<":
-            return "an HTML page"
-        return quote_service(raw, response.secret)
+        raw = response.body.decode("utf-8", "replace").strip()
+        return "an HTML page" if raw[:1] == "<" else quote_service(raw, response.secret)
     for key in ("error", "detail", "message"):
         said = _flatten(body.get(key))
         if said:
@@ -68,27 +71,32 @@ def text_of(response: ApiResponse) -> str:
     return ""
 
 
-def _flatten(value: Any) -> str:
+def _flatten(value: Any, depth: int = 4) -> str:
     if isinstance(value, str):
         return value
+    if depth == 0:
+        return ""
     if isinstance(value, Mapping):
         return "; ".join(
-            filter(None, (_flatten(value.get(key)) for key in ("msg", "message", "error", "detail")))
+            filter(
+                None, (_flatten(value.get(key), depth - 1) for key in ("msg", "message", "error", "detail"))
+            )
         )
     if isinstance(value, list):
-        return "; ".join(filter(None, map(_flatten, value)))
+        return "; ".join(filter(None, (_flatten(item, depth - 1) for item in value)))
     return ""
 
 
-def submit_error(status: int, headers: Mapping[str, str], text: str, model: str) -> SegmindError:
+def submit_error(response: ApiResponse, model: str) -> SegmindError:
     """Why a submit brought no id. All but 2xx, 408 and 5xx are refusals, and refusals are not billed."""
+    status, headers, text = response.status, response.headers, text_of(response)
     said = f"HTTP {status}" + (f": {text}" if text else "")
     lowered = text.lower()
     if 200 <= status < 300 or status >= 500 or status == 408:
         return SubmitOutcomeUnknown(
-            f"The submit of {model} was sent and answered with {said}, which names no request. A request may "
+            f"The submit of {model} was sent and answered with {said}, which is no receipt. A request may "
             "exist and be billed; it was not sent again. Look into the request history of the Segmind "
-            "console before running the task once more.",
+            f"console before running the task once more. The whole answer: {_whole(response)}",
             http_status=status,
         )
     unbilled = f"The service refused the request for {model} ({said}). Nothing was billed"
@@ -118,7 +126,7 @@ def submit_error(status: int, headers: Mapping[str, str], text: str, model: str)
                 "a retry fails again.",
                 http_status=status,
             )
-        case 406 if "credit" in lowered or "balance" in lowered:
+        case 406 if _CREDIT_WORDS.search(lowered):
             return _no_credits(unbilled, status)
         case 410:
             return ModelRetired(
@@ -142,6 +150,13 @@ def submit_error(status: int, headers: Mapping[str, str], text: str, model: str)
             return RequestRejected(
                 f"{unbilled}. The same parameters will be refused again: correct them.", http_status=status
             )
+
+
+def _whole(response: ApiResponse) -> str:
+    # Should an id be in it after all, the reader needs it more than a short message.
+    if response.body.lstrip()[:1] == b"<":
+        return "an HTML page"
+    return quote_service(response.body.decode("utf-8", "replace"), response.secret) or "empty"
 
 
 def _no_credits(unbilled: str, status: int) -> InsufficientCredits:
@@ -203,7 +218,7 @@ def failed_request(request_id: str, reason: str | None, metrics: Metrics) -> Req
         if metrics.cost
         else "Failed requests are not billed"
     )
-    said = f": {reason}" if reason else " and the service gave no reason"
+    said = f": {reason}" if reason else ", and the service gave no reason"
     if blocked:
         return ContentBlocked(
             f"Request {request_id} was refused by the service's content moderation{said}. {billed}. The same "
@@ -212,9 +227,12 @@ def failed_request(request_id: str, reason: str | None, metrics: Metrics) -> Req
             reason=reason,
             cost=metrics.cost,
         )
-    return RequestFailed(
-        f"Request {request_id} failed{said}. {billed}. A retry submits a new request.",
+    after = "No retry buys another one" if metrics.cost else "A retry submits a new request"
+    failure = RequestFailed(
+        f"Request {request_id} failed{said}. {billed}. {after}.",
         request_id=request_id,
         reason=reason,
         cost=metrics.cost,
     )
+    failure.retryable = not metrics.cost
+    return failure

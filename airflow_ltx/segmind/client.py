@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 
 from airflow_ltx import __version__
+from airflow_ltx.exceptions import SegmindError
 from airflow_ltx.segmind import calls
 from airflow_ltx.segmind.calls import Call
 from airflow_ltx.segmind.endpoints import ClientConfig
@@ -26,6 +28,7 @@ from airflow_ltx.segmind.transport import (
     translate,
     unlogged,
 )
+from airflow_ltx.segmind.watchdog import time_limit
 
 T = TypeVar("T")
 
@@ -56,6 +59,28 @@ def _answer(response: httpx.Response, body: bytes, config: ClientConfig) -> ApiR
     return ApiResponse(response.status_code, headers, body, secret=config.api_key)
 
 
+def _lost(call: Call[T], error: Exception, config: ClientConfig) -> SegmindError:
+    return translate(
+        error,
+        secret=config.api_key,
+        subject=call.subject,
+        url=call.request.url,
+        paid=call.paid,
+        request_id=call.request_id,
+    )
+
+
+@contextmanager
+def _legible(call: Call[T], config: ClientConfig) -> Iterator[None]:
+    """Whatever a reader stumbles over, a paid call's answer must not look as if nothing had been sent."""
+    try:
+        yield
+    except SegmindError:
+        raise
+    except Exception as error:
+        raise _lost(call, error, config) from error
+
+
 class SegmindClient:
     """Blocking client. Safe to share between threads; close it or use it as a context manager.
 
@@ -83,8 +108,9 @@ class SegmindClient:
             "follow_redirects": False,
             "transport": transport,
         }
-        self._http = httpx.Client(limits=_POOL, **shared)
-        self._http_paid = httpx.Client(limits=_FRESH, **shared)
+        # A connection for each call: only such can be cut when a call takes too long, and a handshake is
+        # nothing beside the seconds between a blocking wait's looks.
+        self._http = httpx.Client(limits=_FRESH, **shared)
 
     def submit(
         self,
@@ -125,7 +151,6 @@ class SegmindClient:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
-        self._http_paid.close()
 
     def __enter__(self) -> Self:
         return self
@@ -142,29 +167,29 @@ class SegmindClient:
 
     def _once(self, call: Call[T]) -> T:
         sent_at = self._clock()
-        return call.read(self._exchange(call), sent_at)
+        answer = self._exchange(call)
+        with _legible(call, self.config):
+            return call.read(answer, sent_at)
 
     def _exchange(self, call: Call[T]) -> ApiResponse:
-        http = self._http_paid if call.paid else self._http
-        limit = time.monotonic() + exchange_limit(self.config.timeout)
         body = bytearray()
         try:
-            with unlogged(), http.stream(**_request_kwargs(call)) as response:
+            with (
+                unlogged(),
+                time_limit(exchange_limit(self.config.timeout)) as extensions,
+                self._http.stream(**_request_kwargs(call), extensions=extensions) as response,
+            ):
                 for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > LARGEST_ANSWER:
                         raise too_large(call.subject, paid=call.paid, request_id=call.request_id)
-                    if time.monotonic() > limit:
-                        raise TimeoutError("the answer did not end in time")
                 return _answer(response, bytes(body), self.config)
-        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-            raise translate(
-                error,
-                subject=call.subject,
-                url=call.request.url,
-                paid=call.paid,
-                request_id=call.request_id,
-            ) from error
+        except SegmindError:
+            raise
+        except Exception as error:
+            # httpx lets more pass than its own errors: a socket's OSError, a Location header that is no URL.
+            # After a paid call each of them means the same, that the answer is lost.
+            raise _lost(call, error, self.config) from error
 
 
 class AsyncSegmindClient:
@@ -245,7 +270,9 @@ class AsyncSegmindClient:
 
     async def _once(self, call: Call[T]) -> T:
         sent_at = self._clock()
-        return call.read(await self._exchange(call), sent_at)
+        answer = await self._exchange(call)
+        with _legible(call, self.config):
+            return call.read(answer, sent_at)
 
     async def _exchange(self, call: Call[T]) -> ApiResponse:
         http = self._http_paid if call.paid else self._http
@@ -259,11 +286,9 @@ class AsyncSegmindClient:
                             if len(body) > LARGEST_ANSWER:
                                 raise too_large(call.subject, paid=call.paid, request_id=call.request_id)
                         return _answer(response, bytes(body), self.config)
-        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-            raise translate(
-                error,
-                subject=call.subject,
-                url=call.request.url,
-                paid=call.paid,
-                request_id=call.request_id,
-            ) from error
+        except SegmindError:
+            raise
+        except Exception as error:
+            # httpx lets more pass than its own errors: a socket's OSError, a Location header that is no URL.
+            # After a paid call each of them means the same, that the answer is lost.
+            raise _lost(call, error, self.config) from error

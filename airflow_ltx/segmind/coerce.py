@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from airflow_ltx.segmind.redact import without_query
 
 _LONGEST_SHOWN = 80
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class Problem(ValueError):
@@ -21,7 +23,12 @@ def text(name: str, value: Any) -> str:
     """A text that says something. Numbers become text, as native rendering turns "123" into 123."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise Problem(f"{name} is {_shown(value)}; it must be a text")
-    said = str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Problem(f"{name} is {_shown(value)}; it must be a text that says something")
+    try:
+        said = str(value)
+    except ValueError:
+        raise Problem(f"{name} is {_shown(value)}; it must be a text") from None
     if said.strip() in ("", "None"):
         # "None" is what a template over an absent value renders, and no prompt worth paying for.
         raise Problem(f"{name} is {_shown(said)}; it must be a text that says something")
@@ -105,7 +112,7 @@ def http_url(name: str, value: Any) -> str | None:
             parts = None
         if parts and parts.scheme in ("http", "https") and parts.hostname and not any(map(str.isspace, url)):
             return url
-        shown = _shown(without_query(url) if "://" in url else url)
+        shown = _shown(without_query(url) if "://" in url else url.partition("?")[0])
     else:
         shown = _shown(value)
     raise Problem(f"{name} is {shown}; it must be an http or https URL that the service can fetch")
@@ -141,10 +148,10 @@ def _number(value: Any) -> float | None:
         whole = _integer(value)
         if whole is not None:
             return whole
-        try:
-            value = float(value)
-        except ValueError:
+        # float() also takes "1_5" and digits of other scripts, which no person means here.
+        if not _DECIMAL.fullmatch(value.strip()):
             return None
+        value = float(value)
     return value if isinstance(value, int) or math.isfinite(value) else None
 
 
@@ -164,5 +171,9 @@ def _integer(value: Any) -> int | None:
 
 
 def _shown(value: Any) -> str:
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except ValueError:
+        # Python does not print integers of more than a few thousand digits.
+        return "a number too long to print"
     return shown if len(shown) <= _LONGEST_SHOWN else shown[: _LONGEST_SHOWN - 1] + "…"

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from airflow_ltx import __version__
 from airflow_ltx.exceptions import DownloadFailed
-from airflow_ltx.segmind.redact import without_query
+from airflow_ltx.segmind.redact import quote_service, without_query
 from airflow_ltx.segmind.transport import shared_ssl_context, timeouts, unlogged
+from airflow_ltx.segmind.watchdog import time_limit
 
-CHUNK = 256 * 1024
 MOST_REDIRECTS = 3
+_ERROR_PAGES = ("text/html", "application/json", "application/xml", "text/xml")
+_NO_DEADLINE = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ def open_download(
     clock: Callable[[], float] = time.time,
     transport: httpx.BaseTransport | None = None,
 ) -> Iterator[tuple[Announced, Iterator[bytes]]]:
-    """Open a finished file; yields what was announced and an iterator over its bytes in :data:`CHUNK` steps.
+    """Open a finished file; yields what was announced and an iterator over its bytes.
 
     The API key is never sent: file hosts are not the service. Redirects are followed at most three times and
     never from https to http.
@@ -53,23 +56,23 @@ def open_download(
         transport=transport,
         headers={"user-agent": f"airflow-provider-ltx/{__version__}", "accept-encoding": "identity"},
     ) as http:
+        limit = _NO_DEADLINE if deadline is None else deadline - clock()
         try:
-            with unlogged(), _follow(http, url) as response:
+            with time_limit(limit) as extensions, _follow(http, url, extensions) as response:
                 announced = _announced(response)
                 yield announced, _counted(response, announced, url, deadline, clock)
-        except httpx.HTTPError as error:
-            why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            why = quote_service(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
             raise DownloadFailed(
-                f"Downloading {without_query(url)} broke off ({why}). The file was paid for and is still "
-                "there; downloading again is free.",
+                f"Downloading {without_query(url)} broke off ({why}). Downloading again is free.",
                 transient=True,
             ) from error
 
 
 @contextmanager
-def _follow(http: httpx.Client, url: str) -> Iterator[httpx.Response]:
+def _follow(http: httpx.Client, url: str, extensions: dict[str, Any]) -> Iterator[httpx.Response]:
     for _ in range(MOST_REDIRECTS + 1):
-        with http.stream("GET", url) as response:
+        with closing(_get(http, url, extensions)) as response:
             location = response.headers.get("location")
             if not (300 <= response.status_code < 400 and location):
                 _check_status(response.status_code, url)
@@ -91,20 +94,31 @@ def _follow(http: httpx.Client, url: str) -> Iterator[httpx.Response]:
     )
 
 
+def _get(http: httpx.Client, url: str, extensions: dict[str, Any]) -> httpx.Response:
+    try:
+        with unlogged():
+            return http.send(http.build_request("GET", url, extensions=extensions), stream=True)
+    except (httpx.InvalidURL, UnicodeError, ValueError) as error:
+        raise DownloadFailed(
+            f"{without_query(url)} cannot be fetched ({type(error).__name__}): it, or the place it "
+            "redirects to, is no usable URL, and is not followed.",
+            transient=False,
+        ) from error
+
+
 def _check_status(status: int, url: str) -> None:
     if status == 200:
         return
     shown = without_query(url)
     if status in (408, 425, 429) or status >= 500:
         raise DownloadFailed(
-            f"The file host answered HTTP {status} for {shown}. The file was paid for; downloading again is "
-            "free.",
+            f"The file host answered HTTP {status} for {shown}. Downloading again is free.",
             transient=True,
             http_status=status,
         )
     raise DownloadFailed(
         f"The file host answered HTTP {status} for {shown}: the link is expired, or this network may not "
-        "reach it. The video was paid for; the Segmind console may still show it.",
+        "reach it. The Segmind console may still show the file.",
         transient=False,
         http_status=status,
     )
@@ -112,16 +126,17 @@ def _check_status(status: int, url: str) -> None:
 
 def _announced(response: httpx.Response) -> Announced:
     media = response.headers.get("content-type", "").partition(";")[0].strip().lower() or None
-    if media in ("text/html", "application/json", "text/plain"):
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if media in _ERROR_PAGES or encoding != "identity":
+        # Identity was asked for; the length of anything else says nothing about the file's.
+        got = media if media in _ERROR_PAGES else f"a body in the encoding {encoding!r:.40}"
         raise DownloadFailed(
-            f"The file host sent {media} where a finished file was expected from "
+            f"The file host sent {got} where a finished file was expected from "
             f"{without_query(str(response.url))}. Nothing was saved.",
             transient=True,
         )
     length = response.headers.get("content-length", "")
-    # A compressed body has another length than the file; identity was asked for, hosts may not care.
-    plain = response.headers.get("content-encoding", "identity").lower() == "identity"
-    return Announced(content_type=media, length=int(length) if length.isdigit() and plain else None)
+    return Announced(content_type=media, length=int(length) if length.isdigit() else None)
 
 
 def _counted(
@@ -132,14 +147,14 @@ def _counted(
     clock: Callable[[], float],
 ) -> Iterator[bytes]:
     received = 0
-    for chunk in response.iter_bytes(CHUNK):
+    # Unbuffered: a host that drips would otherwise fill a buffer for hours before the clock is looked at.
+    for chunk in response.iter_bytes():
         received += len(chunk)
         if announced.length is not None and received > announced.length:
             break
         if deadline is not None and clock() > deadline:
             raise DownloadFailed(
-                f"Downloading {without_query(url)} was too slow: {received} bytes until the deadline. The "
-                "file was paid for and is still there.",
+                f"Downloading {without_query(url)} was too slow: {received} bytes until the deadline.",
                 transient=True,
             )
         yield chunk

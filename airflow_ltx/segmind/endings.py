@@ -37,9 +37,9 @@ def ending_error(
             return failed_request(request_id, reason, metrics or Metrics())
         case Ending.TIMEOUT:
             age = "" if submitted_at is None else f" {now - submitted_at:.0f} s after its submit"
-            word = f" ({last_word})" if last_word else ""
+            seen = f"is still running ({last_word})" if last_word else "was not seen to finish"
             return WaitTimeout(
-                f"Request {request_id} is still running{word}{age}. The service has no way to cancel it: "
+                f"Request {request_id} {seen}{age}. The service has no way to cancel it: "
                 f"it goes on and will be billed.{_readable_until(submitted_at)}{obstacle}",
                 request_id=request_id,
             )

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from airflow_ltx.exceptions import ConfigurationError
 
 DEFAULT_BASE_URL = "https://api.segmind.com"
+LONGEST_TIMEOUT = 3600.0
+"""Seconds. No answer of the service is worth waiting longer for."""
+
+_PLAIN = re.compile(r"[!-~\u00a1-\U0010ffff]+")
+"""No blanks and no control characters: an HTTP library takes no URL with them."""
+
 _SEGMIND_HOST = "api.segmind.com"
 _SEGMIND_HISTORY_URL = "https://api.spotprod.segmind.com"
 _SEGMIND_UPLOAD_URL = "https://workflows-api.segmind.com"
@@ -50,11 +57,19 @@ class ClientConfig:
         base = normalise_base_url(self.base_url)
         object.__setattr__(self, "base_url", base)
         own = urlsplit(base).hostname == _SEGMIND_HOST
+        if own and base.startswith("http://"):
+            raise ConfigurationError(
+                "The base URL would send the API key to Segmind in clear: write https instead of http. "
+                "Nothing was sent."
+            )
         for name, segmind in (("history_url", _SEGMIND_HISTORY_URL), ("upload_url", _SEGMIND_UPLOAD_URL)):
             given = getattr(self, name)
             object.__setattr__(self, name, normalise_base_url(given) if given else (segmind if own else base))
-        if not self.timeout > 0:
-            raise ConfigurationError(f"timeout is {self.timeout!r}; it must be a number of seconds above 0.")
+        if not 0 < self.timeout <= LONGEST_TIMEOUT:
+            raise ConfigurationError(
+                f"timeout is {self.timeout!r}; it must be a number of seconds above 0 and up to "
+                f"{LONGEST_TIMEOUT:.0f}. Nothing was sent."
+            )
         if self.requests_per_minute is not None and self.requests_per_minute < 1:
             raise ConfigurationError(
                 f"requests_per_minute is {self.requests_per_minute!r}; it must be 1 or more."
@@ -92,15 +107,18 @@ def normalise_base_url(url: str) -> str:
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"The base URL is malformed ({error}). Nothing was sent.") from None
+    except ValueError:
+        # Python's reason quotes the part at fault, which may be a misplaced key.
+        raise ConfigurationError(
+            f"The base URL is malformed; it must look like {DEFAULT_BASE_URL}. Nothing was sent."
+        ) from None
     if parts.username is not None or parts.password is not None:
         # Not quoted back: what stands before the @ may well be the key.
         raise ConfigurationError(
             "The base URL holds user information before an '@'. The API key belongs into the password of the "
             "connection, the host alone into its host. Nothing was sent."
         )
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https") or not host or not _PLAIN.fullmatch(text):
         raise ConfigurationError(
             f"The base URL must look like {DEFAULT_BASE_URL}, with http or https and a host. Nothing was "
             "sent."

@@ -30,10 +30,17 @@ def read_outputs(
     if not found:
         raise OutputMissing(
             f"Request {request_id} is completed and was billed, and its result names no file that could be "
-            f"fetched. The record says: {quote_service(json.dumps(body, default=str), secret)}",
+            f"fetched. The record says: {quote_service(_shown(body), secret)}",
             request_id=request_id,
         )
     return tuple(found.values())
+
+
+def _shown(body: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(body, default=str)
+    except (ValueError, RecursionError):
+        return f"keys {sorted(map(str, body))}"
 
 
 def _walk(node: Any, depth: int) -> Iterator[Output]:
@@ -47,7 +54,7 @@ def _walk(node: Any, depth: int) -> Iterator[Output]:
             # Some products of the service put JSON into a string.
             try:
                 parsed = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return
             yield from _walk(parsed, depth - 1)
     elif isinstance(node, list):

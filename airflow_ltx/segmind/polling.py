@@ -28,6 +28,7 @@ YOUNG = 60.0
 DENIED_GRACE = 300.0
 """Seconds for which a wait goes on through 401 and 403: keys are rotated, connections are re-read."""
 
+_FASTEST = 0.05
 _SHORTEST = 5.0
 _LONGEST = 30.0
 _SHARE_OF_AGE = 0.1
@@ -63,9 +64,9 @@ class PollState:
 
     def spacing(self, now: float, draw: float) -> float:
         """Seconds to the next look; ``draw`` in [0, 1) spreads many waits by a tenth."""
-        if self.interval is not None:
-            return self.interval
-        age = now - (self.started_at if self.submitted_at is None else self.submitted_at)
+        if self.interval is not None and self.interval > 0:
+            return max(_FASTEST, self.interval)
+        age = max(0.0, now - (self.started_at if self.submitted_at is None else self.submitted_at))
         base = min(_LONGEST, max(_SHORTEST, _SHARE_OF_AGE * age))
         return base * (0.9 + 0.2 * draw)
 
@@ -73,7 +74,9 @@ class PollState:
         """Seconds to the first look: none for an old request, one spacing for a fresh one."""
         if self.submitted_at is None or now >= self.deadline:
             return 0.0
-        until = self.submitted_at + self.spacing(now, draw) - now
+        spacing = self.spacing(now, draw)
+        # Another machine's clock may be ahead: a submit in the future is one of now.
+        until = spacing - max(0.0, now - self.submitted_at)
         # Thousands of waits begin at once when a triggerer restarts.
         return max(0.0, min(until, self.deadline - now)) or draw
 
@@ -88,11 +91,13 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The wait is over. ``status`` is what was seen last, ``error`` what stood in the way."""
+    """The wait is over. ``status`` is what the last look saw; without one, ``error`` is what stood in its
+    way, and ``last_word`` the status string of the last look that succeeded."""
 
     ending: Ending
     status: RequestStatus | None = None
     error: SegmindError | None = None
+    last_word: str | None = None
 
 
 def after_status(state: PollState, status: RequestStatus, *, now: float, draw: float) -> Wait | End:
@@ -101,7 +106,7 @@ def after_status(state: PollState, status: RequestStatus, *, now: float, draw: f
         return End(Ending.COMPLETED, status)
     if status.state is State.FAILED:
         return End(Ending.FAILED, status)
-    seen = replace(state, polls=state.polls + 1, denied_since=None, last_word=status.word)
+    seen = replace(state, polls=state.polls + 1, denied_since=None)
     if now >= state.deadline:
         return End(Ending.TIMEOUT, status)
     return _wait(seen, seen.spacing(now, draw), now)
@@ -110,10 +115,13 @@ def after_status(state: PollState, status: RequestStatus, *, now: float, draw: f
 def after_error(state: PollState, error: SegmindError, *, now: float, draw: float) -> Wait | End:
     """What a look that failed leads to."""
     if isinstance(error, RequestNotFound):
-        age = None if state.submitted_at is None else now - state.submitted_at
+        # Another machine's clock may be ahead; the time since this wait began is certain.
+        age = None if state.submitted_at is None else max(now - state.started_at, now - state.submitted_at)
         if age is None or age >= YOUNG:
             expired = age is not None and age >= RECORD_KEPT
-            return End(Ending.EXPIRED if expired else Ending.NOT_FOUND, error=error)
+            return End(
+                Ending.EXPIRED if expired else Ending.NOT_FOUND, error=error, last_word=state.last_word
+            )
         # A deadline does not cut the tolerance short: an id this young is known to be good.
         return Wait(
             min(state.spacing(now, draw), YOUNG - age),
@@ -122,9 +130,9 @@ def after_error(state: PollState, error: SegmindError, *, now: float, draw: floa
     denied = isinstance(error, AuthenticationFailed | AccessDenied | ConfigurationError)
     denied_since = (now if state.denied_since is None else state.denied_since) if denied else None
     if denied_since is not None and now - denied_since >= DENIED_GRACE:
-        return End(Ending.DENIED, error=error)
+        return End(Ending.DENIED, error=error, last_word=state.last_word)
     if now >= state.deadline:
-        return End(Ending.DENIED if denied else Ending.TIMEOUT, error=error)
+        return End(Ending.DENIED if denied else Ending.TIMEOUT, error=error, last_word=state.last_word)
     if not denied and not error.transient:
         raise error
     seen = replace(state, polls=state.polls + 1, denied_since=denied_since)

@@ -32,8 +32,10 @@ from airflow_ltx.segmind.models import (
     number_or_none,
 )
 from airflow_ltx.segmind.outputs import read_outputs
+from airflow_ltx.segmind.redact import quote_service
 
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LONGEST_WORD = 100
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 
 
@@ -59,7 +61,7 @@ class ApiResponse:
         """The body as a JSON object; None if it is anything else (empty, HTML, a list, cut off)."""
         try:
             parsed = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return parsed if isinstance(parsed, dict) else None
 
@@ -114,7 +116,7 @@ def read_submit(response: ApiResponse, model: str, *, sent_at: float) -> Submitt
         request_id = body.get("request_id")
         if isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id):
             return SubmittedRequest(request_id=request_id, model=model, submitted_at=sent_at)
-    raise submit_error(response.status, response.headers, text_of(response), model)
+    raise submit_error(response, model)
 
 
 def read_status(response: ApiResponse, request_id: str) -> RequestStatus:
@@ -122,12 +124,13 @@ def read_status(response: ApiResponse, request_id: str) -> RequestStatus:
     body = response.json_object()
     if body is not None:
         word = body.get("status")
-        state = State.read(word)
+        state = _state(word, response.status)
         if state.finished or (200 <= response.status < 300 and isinstance(word, str) and word.strip()):
             error = None
             if state is State.FAILED:
                 error = text_of(response) or None
-            return RequestStatus(request_id, state, str(word), error, Metrics.read(body))
+            shown = quote_service(str(word), response.secret)[:_LONGEST_WORD]
+            return RequestStatus(request_id, state, shown, error, Metrics.read(body))
     raise read_error(response.status, response.headers, text_of(response), request_id)
 
 
@@ -139,7 +142,7 @@ def read_result(response: ApiResponse, request_id: str) -> RequestResult:
     :raises UnreadableResponse: It is not finished yet, or the answer is no record.
     """
     body = response.json_object()
-    state = State.read(body.get("status")) if body is not None else State.UNKNOWN
+    state = _state(body.get("status"), response.status) if body is not None else State.UNKNOWN
     if body is not None and state is State.FAILED:
         raise failed_request(request_id, text_of(response) or None, Metrics.read(body))
     if body is not None and state is State.COMPLETED:
@@ -151,7 +154,8 @@ def read_result(response: ApiResponse, request_id: str) -> RequestResult:
         )
     if 200 <= response.status < 300 and body is not None and body.get("status"):
         raise UnreadableResponse(
-            f"Request {request_id} is not finished yet: the service says {body['status']!s:.40}. "
+            f"Request {request_id} is not finished yet: the service says "
+            f"{quote_service(str(body['status']), response.secret)[:_LONGEST_WORD]}. "
             "Reading it again is free.",
             request_id=request_id,
         )
@@ -165,7 +169,13 @@ def read_credits(response: ApiResponse) -> Credits:
         balance = number_or_none(body.get("credits"))
         if balance is not None:
             return Credits(credits=balance, free_credits=number_or_none(body.get("free-credits")))
-    if response.status == 404 and body is not None:
+    if response.status == 404 and "no credits found" in text_of(response).lower():
         # A workspace that never had a balance: the key is good, the account is empty.
         return Credits(credits=0.0)
     raise read_error(response.status, response.headers, text_of(response), None)
+
+
+def _state(word: object, status: int) -> State:
+    # Whoever is not let in is told nothing of the request, whatever word the refusal carries; to take it for
+    # a failed request would be to buy another one.
+    return State.UNKNOWN if status in (401, 403, 429) else State.read(word)

@@ -6,7 +6,7 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 _LONGEST_QUOTE = 500
-_URL_QUERY = re.compile(r"(https?://[^\s?#\"'<>]+)[?#][^\s\"'<>]*", re.IGNORECASE)
+_URL = re.compile(r"(https?://)(?:[^\s/?#\"'<>]*@)?([^\s?#\"'<>]*)(?:[?#][^\s\"'<>]*)?", re.IGNORECASE)
 
 
 def without_query(url: str) -> str:
@@ -19,12 +19,12 @@ def without_query(url: str) -> str:
 
 
 def quote_service(text: str, secret: str | None = None) -> str:
-    """The service's words for an error message: one line, bounded, without key or signed queries.
+    """The service's words for an error message: one line, bounded, without key, passwords or queries of URLs.
 
-    Both do get echoed: a key by gateways that quote headers, a picture's signed URL by a failed fetch.
+    All of them get echoed: a key by gateways that quote headers, a picture's signed URL by a failed fetch.
     """
     if secret:
         text = text.replace(secret, "***")
-    text = _URL_QUERY.sub(r"\1", text)
+    text = _URL.sub(r"\1\2", text)
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_QUOTE else line[: _LONGEST_QUOTE - 1] + "…"

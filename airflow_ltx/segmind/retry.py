@@ -45,7 +45,8 @@ class RetryPolicy:
         backoff = min(self.longest_wait, self.first_wait * 2.0 ** min(attempt - 1, 30))
         jittered = backoff * (0.5 + draw / 2)
         # A reset is a promise for a whole account: everybody comes back at once unless each adds a little.
-        return jittered if asked is None else asked + draw * self.first_wait
+        # A reset that has passed by our clock is no leave to hammer, so the backoff holds beside it.
+        return jittered if asked is None else max(jittered, asked + draw * self.first_wait)
 
 
 def _transient(error: BaseException) -> bool:
@@ -57,17 +58,20 @@ def _provably_unbilled(error: BaseException) -> bool:
 
 
 def _download_again(error: BaseException) -> bool:
-    return isinstance(error, DownloadFailed | NotSent) and error.transient
+    return isinstance(error, DownloadFailed) and error.transient
 
 
 READ = RetryPolicy("read", _transient, attempts=None, budget=60.0, first_wait=0.5, longest_wait=10.0)
 """Status, result, balance: free of charge, so everything transient, until the caller's deadline."""
 
-SUBMIT = RetryPolicy("submit", _provably_unbilled, attempts=4, budget=60.0, first_wait=1.0, longest_wait=10.0)
-"""The paid call: only what provably never arrived, and a 429, which is refused unbilled."""
+SUBMIT = RetryPolicy(
+    "submit", _provably_unbilled, attempts=4, budget=150.0, first_wait=1.0, longest_wait=10.0
+)
+"""The paid call: only what provably never arrived, and a 429, which is refused unbilled. The budget
+outlasts a full window of a limit per minute."""
 
 DOWNLOAD = RetryPolicy(
-    "download", _download_again, attempts=6, budget=600.0, first_wait=0.5, longest_wait=15.0
+    "download", _download_again, attempts=None, budget=600.0, first_wait=0.5, longest_wait=15.0
 )
 """A finished file: whatever broke on the way, until the landing limit."""
 

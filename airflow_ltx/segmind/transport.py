@@ -18,7 +18,7 @@ from airflow_ltx.exceptions import (
     SubmitOutcomeUnknown,
     UnreadableResponse,
 )
-from airflow_ltx.segmind.redact import without_query
+from airflow_ltx.segmind.redact import quote_service, without_query
 
 CONNECT_TIMEOUT = 5.0
 POOL_TIMEOUT = 15.0
@@ -52,11 +52,12 @@ def exchange_limit(seconds: float) -> float:
 
 
 def translate(
-    error: Exception, *, subject: str, url: str, paid: bool, request_id: str | None
+    error: Exception, *, subject: str, url: str, paid: bool, request_id: str | None, secret: str
 ) -> SegmindError:
     """The meaning of a transport error: never sent, lost after sending a paid call, or a read to repeat."""
     host = without_query(url).split("/")[2]
-    why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    # The parser quotes lines that it cannot read, and a broken gateway may echo what it was sent.
+    why = quote_service(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, secret)
     if isinstance(error, _NEVER_SENT):
         return NotSent(
             f"No connection to {host} for {subject} ({why}). Nothing was sent, nothing is billed; sending "

@@ -58,8 +58,11 @@ def _moment(text: str | None) -> float | None:
     except ValueError:
         try:
             moment = parsedate_to_datetime(text.strip())
-        except ValueError:
+        except (ValueError, TypeError, IndexError, OverflowError):
             return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp()
+    try:
+        return moment.timestamp()
+    except OverflowError:
+        return None

@@ -57,7 +57,7 @@ class RequestEvent:
             submitted_at=submitted_at,
             completed_at=now if end.ending is Ending.COMPLETED else None,
             reason=status.error if status and status.error else obstacle,
-            last_word=status.word if status else None,
+            last_word=status.word if status else end.last_word,
             metrics=status.metrics if status else Metrics(),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ def airflow_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             home=tmp_path_factory.mktemp("airflow"),
             env={
                 "AIRFLOW_CONN_SEGMIND_DEFAULT": service.connection(),
+                "AIRFLOW_CONN_SEGMIND_WRONG_KEY": replace(service, key="not-the-key").connection(),
                 "AIRFLOW_VAR_LTX_DESTINATION": f"file://{output}/",
             },
         )

@@ -1,0 +1,63 @@
+"""A bound on a whole blocking exchange: httpx bounds the silence between bytes, not how long they drip."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+_CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
+
+
+class _Watchdog:
+    """Cuts the connections that were made within one exchange."""
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._expired = False
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """httpcore's ``trace`` extension."""
+        if event not in _CONNECTED:
+            return
+        connected = info["return_value"].get_extra_info("socket")
+        if connected is None:
+            return
+        with self._lock:
+            self._sockets.append(connected)
+            if self._expired:
+                _cut(connected)
+
+    def expire(self) -> None:
+        """Cut what is connected, and whatever connects from now on."""
+        with self._lock:
+            self._expired = True
+            for connected in self._sockets:
+                _cut(connected)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[dict[str, Callable[..., None]]]:
+    """Yield the ``extensions`` for httpx requests that must all be over after ``seconds``.
+
+    When they are not, their connections are cut and httpx raises as for any lost connection. Only connections
+    made within the block are seen, so the client must not keep any alive.
+    """
+    watchdog = _Watchdog()
+    timer = threading.Timer(max(0.0, seconds), watchdog.expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield {"trace": watchdog.trace}
+    finally:
+        timer.cancel()
+
+
+def _cut(connected: socket.socket) -> None:
+    # The plain socket's shutdown wakes a thread that reads from it; a TLS socket's own would first take its
+    # state away under that thread.
+    with suppress(OSError):
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)
