@@ -47,33 +47,10 @@ def get_provider_info() -> dict[str, Any]:
                     },
                 },
                 "conn-fields": {
-                    "requests_per_minute": {
-                        "label": "Requests per minute",
-                        "description": "The account's limit. Waiting tasks space their calls so that they "
-                        "stay under it.",
-                        "schema": {"type": ["integer", "null"], "minimum": 1},
-                    },
                     "timeout": {
                         "label": "Read timeout (seconds)",
                         "description": "How long one call to the service may take to answer. Default 30.",
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
-                    },
-                    "history_url": {
-                        "label": "Request history URL",
-                        "description": "Default: Segmind's own host if the base URL is Segmind's, else the "
-                        "base URL.",
-                        "schema": {"type": ["string", "null"], "format": "url"},
-                    },
-                    "upload_url": {
-                        "label": "Upload URL",
-                        "description": "Default: Segmind's own host if the base URL is Segmind's, else the "
-                        "base URL.",
-                        "schema": {"type": ["string", "null"], "format": "url"},
-                    },
-                    "allow_private_hosts": {
-                        "label": "Allow private hosts",
-                        "description": "Download finished files from private or loopback addresses too.",
-                        "schema": {"type": ["boolean", "null"], "default": False},
                     },
                 },
             }

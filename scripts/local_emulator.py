@@ -94,18 +94,27 @@ class LocalEmulator:
 
     def ledger(self) -> dict[str, Any]:
         """What was submitted, and what it would have cost."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        request = urllib.request.Request(  # noqa: S310 - loopback
-            f"{self.base_url}/_emulator/ledger", headers={"x-api-key": self.key}
-        )
-        try:
-            with opener.open(request, timeout=30) as response:
-                answer = json.loads(response.read())
-        except (OSError, ValueError) as error:
-            raise StackError(f"The emulator's ledger cannot be read: {error}", log=self.log) from error
+        answer = self._admin("ledger")
         if not isinstance(answer, dict):
             raise StackError(f"The emulator's ledger is not an object: {answer!r}", log=self.log)
         return answer
+
+    def _admin(self, what: str, body: Any = None) -> Any:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self.base_url}/_emulator/{what}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+        )
+        try:
+            with opener.open(request, timeout=30) as response:
+                return json.loads(response.read())
+        except (OSError, ValueError) as error:
+            raise StackError(f"The emulator does not answer ({what}): {error}", log=self.log) from error
+
+    def configure(self, **changes: Any) -> None:
+        """Change its settings while it runs."""
+        self._admin("settings", changes)
 
     def stop(self) -> None:
         self._processes.stop(grace=3.0)

@@ -251,8 +251,11 @@ class LocalAirflow:
     def _stop(self, grace: float) -> None:
         self._expected.clear()
         try:
-            self._processes.stop(grace=grace)
+            # The others report to the api-server to the end. It then waits for connections that nobody
+            # will use again, and has nothing of its own to put in order.
+            self._processes.stop([name for name in COMPONENTS if name != API_SERVER], grace=grace)
         finally:
+            self._processes.stop(grace=0.3)
             self._log_server.stop()
             self._port.release()
 

@@ -28,7 +28,7 @@ with DAG("videos_from_tasks", schedule=None):
     @task
     def scenes() -> list[dict[str, object]]:
         return [
-            {"prompt": "{{ run_id }} literal braces stay as a task returned them", "target_size": 512},
+            {"prompt": "a first one", "target_size": 512},
             {"prompt": "a second one", "target_size": "512", "seed": 7},
             {"prompt": "a third one, out of range", "length": 98},
         ]
