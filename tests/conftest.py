@@ -10,6 +10,8 @@ import os
 import shutil
 import tempfile
 
+import hypothesis
+
 from segmind_service import segmind  # noqa: F401 - a fixture
 
 _HOME = tempfile.mkdtemp(prefix="airflow-ltx-tests-")
@@ -31,3 +33,8 @@ os.environ.update(
         "NO_PROXY": "127.0.0.1,localhost",
     }
 )
+
+# A merge is judged by the same examples every time; people's own runs look for new ones.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("local", deadline=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")

@@ -51,7 +51,7 @@ records = st.builds(
     request_id=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}", fullmatch=True),
     model=st.text(),
     fingerprint=st.text(),
-    submitted_at=st.floats(allow_nan=False),
+    submitted_at=st.floats(allow_nan=False, allow_infinity=False),
     max_tries=st.none() | st.integers(),
     try_number=st.none() | st.integers(),
     settled=st.booleans(),
