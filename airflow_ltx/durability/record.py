@@ -11,7 +11,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from airflow_ltx.exceptions import InvalidParameter
-from airflow_ltx.segmind.models import number_or_none
+from airflow_ltx.segmind.numbers import number_or_none
 from airflow_ltx.segmind.protocol import check_request_id
 from airflow_ltx.segmind.redact import without_query
 

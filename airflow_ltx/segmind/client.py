@@ -36,11 +36,16 @@ _POOL = httpx.Limits(max_connections=50, max_keepalive_connections=20, keepalive
 _FRESH = httpx.Limits(max_connections=50, max_keepalive_connections=0)
 
 
-def _headers(config: ClientConfig) -> dict[str, str]:
+def _options(config: ClientConfig) -> dict[str, Any]:
     return {
-        "x-api-key": config.api_key,
-        "user-agent": f"airflow-provider-ltx/{__version__}",
-        "accept": "application/json",
+        "headers": {
+            "x-api-key": config.api_key,
+            "user-agent": f"airflow-provider-ltx/{__version__}",
+            "accept": "application/json",
+        },
+        "timeout": timeouts(config.timeout),
+        "verify": shared_ssl_context(),
+        "follow_redirects": False,
     }
 
 
@@ -101,16 +106,9 @@ class SegmindClient:
         self.config = config
         self._clock = clock
         self._sleep = sleep
-        shared: dict[str, Any] = {
-            "headers": _headers(config),
-            "timeout": timeouts(config.timeout),
-            "verify": shared_ssl_context(),
-            "follow_redirects": False,
-            "transport": transport,
-        }
         # A connection for each call: only such can be cut when a call takes too long, and a handshake is
         # nothing beside the seconds between a blocking wait's looks.
-        self._http = httpx.Client(limits=_FRESH, **shared)
+        self._http = httpx.Client(limits=_FRESH, transport=transport, **_options(config))
 
     def submit(
         self,
@@ -206,15 +204,9 @@ class AsyncSegmindClient:
         self.config = config
         self._clock = clock
         self._sleep = sleep
-        shared: dict[str, Any] = {
-            "headers": _headers(config),
-            "timeout": timeouts(config.timeout),
-            "verify": shared_ssl_context(),
-            "follow_redirects": False,
-            "transport": transport,
-        }
-        self._http = httpx.AsyncClient(limits=_POOL, **shared)
-        self._http_paid = httpx.AsyncClient(limits=_FRESH, **shared)
+        shared = _options(config)
+        self._http = httpx.AsyncClient(limits=_POOL, transport=transport, **shared)
+        self._http_paid = httpx.AsyncClient(limits=_FRESH, transport=transport, **shared)
 
     @classmethod
     async def create(cls, config: ClientConfig) -> Self:

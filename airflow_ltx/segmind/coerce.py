@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
 from airflow_ltx.segmind.redact import without_query
 
 _LONGEST_SHOWN = 80
-_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class Problem(ValueError):
@@ -64,7 +63,7 @@ def integer_of(allowed: Sequence[int]) -> Callable[[str, Any], int | None]:
     def check(name: str, value: Any) -> int | None:
         if _unset(value):
             return None
-        number = _integer(value)
+        number = integer_or_none(value)
         if number not in allowed:
             raise Problem(f"{name} is {_shown(value)}; it must be one of {', '.join(map(str, allowed))}")
         return number
@@ -78,7 +77,7 @@ def integer_between(lowest: int, highest: int) -> Callable[[str, Any], int | Non
     def check(name: str, value: Any) -> int | None:
         if _unset(value):
             return None
-        number = _integer(value)
+        number = integer_or_none(value)
         if number is None or not lowest <= number <= highest:
             raise Problem(f"{name} is {_shown(value)}; it must be a whole number from {lowest} to {highest}")
         return number
@@ -92,7 +91,7 @@ def number_between(lowest: float, highest: float) -> Callable[[str, Any], float 
     def check(name: str, value: Any) -> float | None:
         if _unset(value):
             return None
-        number = _number(value)
+        number = number_or_none(value)
         if number is None or not lowest <= number <= highest:
             raise Problem(f"{name} is {_shown(value)}; it must be a number from {lowest:g} to {highest:g}")
         return number
@@ -139,35 +138,6 @@ def json_object(name: str, value: Any) -> dict[str, Any] | None:
 def _unset(value: Any) -> bool:
     # A template over an absent value renders "" or "None", and means the same as leaving it out.
     return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    if isinstance(value, str):
-        whole = _integer(value)
-        if whole is not None:
-            return whole
-        # float() also takes "1_5" and digits of other scripts, which no person means here.
-        if not _DECIMAL.fullmatch(value.strip()):
-            return None
-        value = float(value)
-    return value if isinstance(value, int) or math.isfinite(value) else None
-
-
-def _integer(value: Any) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str):
-        # int() also takes "1_000" and digits of other scripts, which no person means here.
-        digits = value.strip().removesuffix(".0")
-        if digits.removeprefix("-").isascii() and digits.removeprefix("-").isdigit() and len(digits) < 25:
-            return int(digits)
-    return None
 
 
 def _shown(value: Any) -> str:

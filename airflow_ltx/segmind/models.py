@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from airflow_ltx.segmind.numbers import number_or_none
 from airflow_ltx.segmind.redact import without_query
 
 
@@ -121,30 +122,3 @@ class Credits:
 
     credits: float
     free_credits: float | None = None
-
-
-def number_or_none(value: object) -> float | None:
-    """A finite number out of a JSON number or a numeric string; None for everything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if number == number and abs(number) != float("inf") else None
-
-
-def integer_or_none(value: object) -> int | None:
-    """An integer out of a JSON integer or a string of digits, exactly; None for everything else."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str):
-        try:
-            return int(value.strip())
-        except ValueError:
-            return None
-    return None

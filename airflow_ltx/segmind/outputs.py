@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_ltx.exceptions import OutputMissing
-from airflow_ltx.segmind.models import Output, integer_or_none
+from airflow_ltx.segmind.models import Output
+from airflow_ltx.segmind.numbers import integer_or_none
 from airflow_ltx.segmind.redact import quote_service
 
 # In the order of trust: the typed member of a modality first, the catch-all last.

@@ -28,9 +28,8 @@ from airflow_ltx.segmind.models import (
     RequestStatus,
     State,
     SubmittedRequest,
-    integer_or_none,
-    number_or_none,
 )
+from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
 from airflow_ltx.segmind.outputs import read_outputs
 from airflow_ltx.segmind.redact import quote_service
 

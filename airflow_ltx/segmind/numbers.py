@@ -1,0 +1,32 @@
+"""Numbers out of JSON values and out of text, as services and templates write them: exactly or not."""
+
+from __future__ import annotations
+
+import math
+import re
+
+# int() and float() also take "1_000" and digits of other scripts, which nobody means here.
+_WHOLE = re.compile(r"-?[0-9]{1,24}(\.0)?")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def integer_or_none(value: object) -> int | None:
+    """A whole number out of an int, a float without fraction or a text of digits; None for all else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value.strip().removesuffix(".0"))
+    return None
+
+
+def number_or_none(value: object) -> float | None:
+    """A finite number out of an int, a float or a text; text of digits gives an int; None for all else."""
+    if isinstance(value, str) and integer_or_none(value) is None and _DECIMAL.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return integer_or_none(value)
