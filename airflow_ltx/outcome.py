@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +34,14 @@ class Outcome:
         metrics: Metrics,
         *,
         completed_at: float | None,
-        landed: Landed | None,
         reused: bool,
         sent_seed: object,
     ) -> Outcome:
-        """Join what the status, the result and the landing said; the result's numbers win."""
+        """Join what the status and the result said; the result's numbers win.
+
+        :param completed_at: Epoch seconds at which the completion was first seen.
+        :param sent_seed: The seed that was asked for, should the result not name one.
+        """
         return cls(
             request=request,
             state=State.COMPLETED,
@@ -46,9 +49,12 @@ class Outcome:
             seed=result.seed if result.seed is not None else _drawn(sent_seed),
             metrics=merge(result.metrics, metrics),
             completed_at=completed_at,
-            landed=landed,
             reused=reused,
         )
+
+    def with_file(self, landed: Landed | None) -> Outcome:
+        """The same with the file at its destination."""
+        return replace(self, landed=landed)
 
     def to_xcom(self) -> dict[str, Any]:
         """The task's return value. Times as ISO 8601 in UTC."""

@@ -89,7 +89,7 @@ def decide(record: Record | None, wanted: str, max_tries: int | None) -> Decisio
             Step.SUBMIT,
             "the model or its parameters differ from those of the recorded request; a prompt that differs on "
             "every try is bought on every try",
-            abandoned=None if record.settled else record.request_id,
+            abandoned=None if record.settled and record.max_tries != max_tries else record.request_id,
         )
     if record.settled and record.max_tries != max_tries:
         return Decision(Step.SUBMIT, "the task was cleared after its earlier request was settled")

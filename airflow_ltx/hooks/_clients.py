@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -71,9 +72,9 @@ class _LoopClients:
             config = await read()
             client = self.by_config.get(config)
             if client is None:
-                from airflow_ltx.segmind.client import AsyncSegmindClient
-
-                client = self.by_config[config] = await AsyncSegmindClient.create(config)
+                # httpx takes its time to be imported, too.
+                module = await asyncio.to_thread(import_module, "airflow_ltx.segmind.client")
+                client = self.by_config[config] = await module.AsyncSegmindClient.create(config)
             self.entries[conn_id] = _Entry(client, now)
             return client
 

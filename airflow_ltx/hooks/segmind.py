@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.log import mask_secret
 
 from airflow_ltx.exceptions import ConfigurationError, SegmindError
 from airflow_ltx.hooks._clients import shared_async_client, shared_client
@@ -58,7 +59,7 @@ class SegmindHook(BaseHook):
             connection = self.get_connection(self.segmind_conn_id)
         except Exception as error:
             raise self._unreadable(error) from error
-        return client_config(connection)
+        return _masked(client_config(connection), connection.password)
 
     def get_conn(self) -> SegmindClient:
         """The client of this process for the connection. Do not close it."""
@@ -167,7 +168,7 @@ class SegmindHook(BaseHook):
             connection = await self.aget_connection(self.segmind_conn_id)
         except Exception as error:
             raise self._unreadable(error) from error
-        return client_config(connection)
+        return _masked(client_config(connection), connection.password)
 
     def _unreadable(self, error: Exception) -> ConfigurationError:
         unreadable = ConfigurationError(
@@ -197,3 +198,10 @@ class SegmindHook(BaseHook):
             metrics=status.metrics if status else None,
             last_word=status.word if status else end.last_word,
         ) from end.error
+
+
+def _masked(config: ClientConfig, password: str | None) -> ClientConfig:
+    # Airflow masks the password as it is stored; a blank or a line break around it makes that another text.
+    if config.api_key != password:
+        mask_secret(config.api_key)
+    return config

@@ -52,6 +52,19 @@ class Destination:
         return self.path if self.folder else self.path.parent
 
 
+def check_scheme(uri: str) -> None:
+    """Check the scheme alone, where the rest is not known yet.
+
+    :raises DestinationError: It is there, and none that this version lands to.
+    """
+    scheme, separator, _ = uri.strip().partition("://")
+    if separator and "{" not in scheme and scheme not in SUPPORTED_SCHEMES:
+        raise _malformed(
+            f"{_shown(uri)!r} has the scheme {scheme!r}; this version lands to "
+            f"{', '.join(f'{s}://' for s in SUPPORTED_SCHEMES)}"
+        )
+
+
 def parse_destination(uri: str) -> Destination:
     """Read a destination.
 
@@ -62,11 +75,7 @@ def parse_destination(uri: str) -> Destination:
     scheme, separator, rest = text.partition("://")
     if not separator or not scheme:
         raise _malformed(f"{shown} is no URI: write file:///absolute/folder/ instead")
-    if scheme not in SUPPORTED_SCHEMES:
-        raise _malformed(
-            f"{shown} has the scheme {scheme!r}; this version lands to "
-            f"{', '.join(f'{s}://' for s in SUPPORTED_SCHEMES)}"
-        )
+    check_scheme(text)
     if "\0" in rest or any(ord(c) < 32 for c in rest):
         raise _malformed(f"{shown} holds control characters")
     host, _, _ = rest.partition("/")
@@ -103,6 +112,6 @@ def _shown(uri: str) -> str:
 
 
 def _malformed(why: str) -> DestinationError:
-    error = DestinationError(f"Invalid destination: {why}.")
+    error = DestinationError(f"Invalid destination: {why}. Nothing was written.")
     error.retryable = False
     return error

@@ -39,7 +39,7 @@ def check_writable(directory: Path, name: str | None = None) -> None:
     except OSError as error:
         raise DestinationError(
             f"The destination folder {directory} cannot be written ({error.strerror or error}). Nothing was "
-            "sent or billed. Correct the destination or the folder's permissions, then run the task again."
+            "written. Correct the destination or the folder's permissions, then run the task again."
         ) from error
 
 

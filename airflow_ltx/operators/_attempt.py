@@ -3,84 +3,110 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowTaskTimeout
+
 from airflow_ltx.durability.record import Record, Step, decide, fingerprint
-from airflow_ltx.operators._lifecycle import next_try
+from airflow_ltx.durability.store import record_store
+from airflow_ltx.exceptions import SubmitOutcomeUnknown
 from airflow_ltx.segmind.models import SubmittedRequest
 
 if TYPE_CHECKING:
     from airflow_ltx.durability.store import RecordStore
     from airflow_ltx.hooks.segmind import SegmindHook
-    from airflow_ltx.landing.destination import Destination
 
 
 @dataclass(slots=True)
 class Attempt:
-    """What one try works with.
+    """What one try works with, and what it knows of the money spent.
 
     :param ti: The running task instance: ``max_tries``, ``try_number``, ``xcom_push``.
     :param store: Where purchases outlive tries; None if this Airflow has no such place.
+    :param record: What an earlier try, or an earlier leg of this one, left there.
     :param request: Set as soon as there is one, so that ``on_kill`` can name it.
+    :param submitting: A submit is under way: whether it bought is not known.
+    :param completed: The request is over; what remains is to fetch its file.
     """
 
     ti: Any
     hook: SegmindHook
     store: RecordStore | None
     log: Any
-    model: str
-    parameters: dict[str, Any]
-    destination: Destination | None
+    record: Record | None = None
     request: SubmittedRequest | None = None
     reused: bool = False
+    recorded: bool = False
+    submitting: bool = False
+    completed: bool = False
 
-    def obtain(self) -> SubmittedRequest:
+    @classmethod
+    def begin(cls, context: Mapping[str, Any], hook: SegmindHook, log: Any) -> Attempt:
+        """Read the record before anything else, so that whatever fails next can name what was bought.
+
+        :raises ConfigurationError: The record cannot be understood.
+        """
+        store = record_store(context)
+        return cls(context["ti"], hook, store, log, record=store.read() if store else None)
+
+    @property
+    def outstanding(self) -> str | None:
+        """Id of a request that an earlier try bought and nobody collected yet."""
+        return self.record.request_id if self.record and not self.record.settled else None
+
+    def obtain(self, model: str, parameters: Mapping[str, Any]) -> SubmittedRequest:
         """Take up what is on record for this task instance, or buy. The one place where money is spent.
 
         :raises SegmindError: Nothing was bought, but for ``SubmitOutcomeUnknown``.
         """
-        wanted = fingerprint(self.model, self.parameters)
-        record = self.store.read() if self.store else None
-        decision = decide(record, wanted, self.ti.max_tries)
+        wanted = fingerprint(model, parameters)
+        decision = decide(self.record, wanted, self.ti.max_tries)
         if decision.abandoned:
             self.log.warning(
                 "Abandoned request %s of an earlier try: %s. It was bought, goes on, and is billed.",
                 decision.abandoned,
                 decision.reason,
             )
-        if decision.step is Step.REATTACH and record is not None:
-            request = SubmittedRequest(record.request_id, record.model, record.submitted_at)
-            self.reused = True
-            self._announce(request)
+        if decision.step is Step.REATTACH and self.record is not None:
+            request = SubmittedRequest(self.record.request_id, self.record.model, self.record.submitted_at)
+            self.reused = self.recorded = True
             self.log.info(
                 "Reattached to request %s, bought %.0f s ago: %s. Nothing is bought.",
                 request.request_id,
                 time.time() - request.submitted_at,
                 decision.reason,
             )
-            return request
-        request = self.hook.submit(self.model, self.parameters)
+        else:
+            request = self._buy(model, parameters)
+            self._write(request, wanted)
+            self.log.info(self.next_try(request.request_id))
         self.request = request
-        recorded = self._record(request, wanted)
-        self._announce(request)
-        self.log.info(
-            "Bought request %s of %s. %s",
-            request.request_id,
-            request.model,
-            next_try(recorded=recorded, request_id=request.request_id),
-        )
+        self.push({"request_id": request.request_id})
         return request
 
-    def resume(self, request: SubmittedRequest) -> None:
-        """Take over from the trigger; who bought the request stands in the record."""
+    def resume(self, request: SubmittedRequest, wanted: str | None) -> None:
+        """Take over from the trigger; mend a record that could not be written before.
+
+        :param wanted: Fingerprint of what was bought, None if that cannot be told any more.
+        """
         self.request = request
-        record = self.store.read() if self.store else None
-        self.reused = (
-            record is not None
-            and record.request_id == request.request_id
-            and record.try_number != self.ti.try_number
-        )
+        if self.record is None and wanted is not None:
+            self._write(request, wanted)
+        elif self.record is not None and self.record.request_id == request.request_id:
+            self.recorded = True
+            self.reused = self.record.try_number != self.ti.try_number
+
+    def push(self, values: Mapping[str, Any]) -> None:
+        """Publish XComs that are not None; one that cannot be published does not end a paid task."""
+        for key, value in values.items():
+            if value is None:
+                continue
+            try:
+                self.ti.xcom_push(key=key, value=value)
+            except Exception:
+                self.log.exception("The XCom %s could not be pushed.", key)
 
     def settle(self) -> None:
         """Mark that nothing is left to collect: a person who clears the task now wants a new request."""
@@ -93,26 +119,49 @@ class Attempt:
         if self.store:
             self.store.clear()
 
-    def _record(self, request: SubmittedRequest, wanted: str) -> bool:
-        if self.store is None:
-            return False
+    def next_try(self, request_id: str) -> str:
+        """What a retry does once a request was bought."""
+        if self.recorded:
+            return "A retry takes up this request and buys nothing."
+        why = (
+            "This Airflow keeps no record between tries (that needs 3.3)"
+            if self.store is None
+            else "Its record could not be written"
+        )
+        collect = f"SegmindHook({self.hook.segmind_conn_id!r}).wait({request_id!r})"
+        return f"{why}: a retry buys a new request. Collect this one with {collect}."
+
+    def _buy(self, model: str, parameters: Mapping[str, Any]) -> SubmittedRequest:
+        self.submitting = True
         try:
-            self.store.write(
-                Record(
-                    request_id=request.request_id,
-                    model=request.model,
-                    fingerprint=wanted,
-                    submitted_at=request.submitted_at,
-                    max_tries=self.ti.max_tries,
-                    try_number=self.ti.try_number,
-                )
-            )
+            request = self.hook.submit(model, parameters)
+        except AirflowTaskTimeout as error:
+            # Airflow would retry this one, and so buy again.
+            raise SubmitOutcomeUnknown(
+                f"execution_timeout ended the task while its submit of {model} was under way. A request may "
+                "exist and be billed; it was not sent again. Look into the request history of the Segmind "
+                "console before running the task once more."
+            ) from error
+        self.submitting = False
+        # First of all the id into the log: whatever breaks from here on, a person can find it there.
+        self.log.info("Bought request %s of %s.", request.request_id, model)
+        return request
+
+    def _write(self, request: SubmittedRequest, wanted: str) -> None:
+        if self.store is None:
+            return
+        record = Record(
+            request_id=request.request_id,
+            model=request.model,
+            fingerprint=wanted,
+            submitted_at=request.submitted_at,
+            max_tries=self.ti.max_tries,
+            try_number=self.ti.try_number,
+        )
+        try:
+            self.store.write(record)
         except Exception:
             # The request is bought: whatever is wrong with the store, waiting for it is the best course.
             self.log.exception("Request %s could not be recorded.", request.request_id)
-            return False
-        return True
-
-    def _announce(self, request: SubmittedRequest) -> None:
-        self.request = request
-        self.ti.xcom_push(key="request_id", value=request.request_id)
+            return
+        self.record, self.recorded = record, True

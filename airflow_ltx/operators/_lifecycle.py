@@ -1,32 +1,51 @@
-"""What an operator says to people and to Airflow about a request: log lines, error texts, exceptions."""
+"""How errors reach Airflow: retryable or for good, and with the truth about the money in their text."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_ltx.exceptions import SegmindError, SubmitOutcomeUnknown
+from airflow_ltx.exceptions import RequestFailed, ResultExpired, SegmindError
+
+if TYPE_CHECKING:
+    from airflow_ltx.operators._attempt import Attempt
 
 
-def next_try(*, recorded: bool, request_id: str) -> str:
-    """What a retry does once a request was bought."""
-    if recorded:
-        return "A retry takes up this request and buys nothing."
-    return (
-        "This Airflow keeps no record between tries (that needs 3.3): a retry buys a new request. Collect "
-        f"this one with SegmindHook().wait({request_id!r})."
-    )
+def fail_before_purchase(error: SegmindError, attempt: Attempt | None) -> NoReturn:
+    """Raise an error that kept this try from buying.
 
+    If an earlier try bought, the task must be retried: the error stands between it and what was paid for.
 
-def raise_to_airflow(error: SegmindError, *, recorded: bool | None = None) -> NoReturn:
-    """Raise for Airflow: as ``AirflowFailException`` where no retry can mend it, else as it is.
-
-    :param recorded: Whether a retry finds the purchase again; None if nothing was bought.
+    :raises AirflowFailException: No retry can mend it, and nothing is outstanding.
     """
-    if recorded is not None and error.retryable and error.request_id:
-        error.message = f"{error.message} {next_try(recorded=recorded, request_id=error.request_id)}"
-        error.args = (error.message,)
-    if not error.retryable or isinstance(error, SubmitOutcomeUnknown):
-        raise AirflowFailException(error.message) from error
-    raise error
+    outstanding = attempt.outstanding if attempt else None
+    if outstanding is not None:
+        error.retryable = True
+        _append(error, f"Request {outstanding}, bought by an earlier try, goes on: a retry takes it up.")
+    _raise(error)
+
+
+def fail_after_purchase(error: SegmindError, attempt: Attempt, request_id: str) -> NoReturn:
+    """Raise an error that stands between a bought request and its file.
+
+    :raises AirflowFailException: The request is over, and nothing is left to collect.
+    """
+    error.request_id = request_id
+    over = isinstance(error, RequestFailed | ResultExpired)
+    if not over:
+        # What is broken now does not undo the purchase: a retry must come, and take it up.
+        error.retryable = True
+        _append(error, attempt.next_try(request_id))
+    _raise(error)
+
+
+def _append(error: SegmindError, sentence: str) -> None:
+    error.message = f"{error.message} {sentence}"
+    error.args = (error.message,)
+
+
+def _raise(error: SegmindError) -> NoReturn:
+    if error.retryable:
+        raise error
+    raise AirflowFailException(error.message) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from airflow_ltx.exceptions import InvalidParameter
 from airflow_ltx.operators import _arguments
 from airflow_ltx.operators.segmind import SegmindSubmitOperator
 from airflow_ltx.segmind.ltx import MODEL, PARAMETERS, LTXVideoParameters, check_literals
@@ -67,6 +68,9 @@ class LTXSubmitOperator(SegmindSubmitOperator):
         extra: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        foreign = [name for name in ("model", "parameters") if name in kwargs]
+        if foreign:
+            raise InvalidParameter([f"{' and '.join(foreign)} belong to SegmindSubmitOperator"], model=MODEL)
         self.prompt = prompt
         self.negative_prompt = negative_prompt
         self.aspect_ratio = aspect_ratio
@@ -82,8 +86,7 @@ class LTXSubmitOperator(SegmindSubmitOperator):
     def _check_literals(self) -> None:
         values = {name: getattr(self, name) for name in (*PARAMETERS, "extra")}
         check_literals(_arguments.literals(values, self.template_ext))
-        if _arguments.is_literal(self.destination, ()):
-            self._destination()
+        self._check_literal_destination()
 
     def _request_parameters(self) -> dict[str, Any]:
         return self._video().to_body()

@@ -12,8 +12,8 @@ from airflow.sdk import BaseOperator
 
 from airflow_ltx.exceptions import ConfigurationError, InvalidParameter, SegmindError
 from airflow_ltx.operators import _arguments
-from airflow_ltx.operators._lifecycle import raise_to_airflow
-from airflow_ltx.segmind.coerce import Problem, json_object
+from airflow_ltx.operators._lifecycle import fail_after_purchase, fail_before_purchase
+from airflow_ltx.segmind.coerce import Problem, check_slug, json_object
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_ltx.landing.destination import Destination
     from airflow_ltx.operators._attempt import Attempt
     from airflow_ltx.segmind.models import SubmittedRequest
+    from airflow_ltx.triggers.event import RequestEvent
     from airflow_ltx.triggers.segmind import SegmindRequestTrigger
 
 DEFAULT_TIMEOUT = 1200.0
@@ -112,73 +113,87 @@ class SegmindSubmitOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Buy one request, or take up that of an earlier try; then defer or wait."""
+        attempt = self._begin(context)
         try:
-            attempt = self._begin(context)
-            if attempt.destination is not None:
+            parameters, destination = self._checked(attempt)
+            if destination is not None:
                 from airflow_ltx.landing.land import prepare
 
-                prepare(attempt.destination)
-            self._check_wire_format()
+                prepare(destination)
+            if self.deferrable and self.wait_for_completion:
+                self._check_wire_format()
             self._advise()
-            request = attempt.obtain()
+            request = attempt.obtain(self.model, parameters)
         except SegmindError as error:
-            raise_to_airflow(error)
+            fail_before_purchase(error, attempt)
         if not self.wait_for_completion:
             from airflow_ltx.operators._finish import submitted_only
 
             attempt.settle()
-            return self._publish(context, submitted_only(attempt, request))
-        return self._wait(context, attempt, request)
+            result = self._result(submitted_only(attempt, request))
+            self._publish(attempt, result)
+            return result
+        return self._wait(attempt, request, parameters, destination)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Resume after the trigger's event: land the file, publish the result."""
+        from airflow_ltx.durability.record import fingerprint
+        from airflow_ltx.operators._finish import look_again
         from airflow_ltx.segmind.models import SubmittedRequest
         from airflow_ltx.triggers.event import RequestEvent
 
         told = RequestEvent.from_payload(event)
-        try:
-            attempt = self._begin(context)
-        except SegmindError as error:
-            # What is broken now does not undo the purchase: a retry must come, and take it up.
-            error.retryable, error.request_id = True, told.request_id
-            raise_to_airflow(error, recorded="task_state_store" in context)
+        attempt = self._begin(context)
         request = SubmittedRequest(
             told.request_id,
             told.model or self.model,
             time.time() if told.submitted_at is None else told.submitted_at,
         )
-        attempt.resume(request)
-        return self._finish(context, attempt, request, told)
+        attempt.resume(request, None)
+        try:
+            parameters, destination = self._checked(attempt)
+            attempt.resume(request, fingerprint(self.model, parameters))
+            told = look_again(attempt, request, told)
+        except SegmindError as error:
+            fail_after_purchase(error, attempt, request.request_id)
+        return self._finish(attempt, request, told, parameters, destination)
 
     def on_kill(self) -> None:
         """The task's process is being ended. Says what becomes of the request."""
-        if self._attempt is not None and self._attempt.request is not None:
-            from airflow_ltx.segmind.narrate import NO_CANCEL
+        from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, MAY_BE_BOUGHT, NO_CANCEL
 
-            self.log.warning(NO_CANCEL, self._attempt.request.request_id)
+        attempt = self._attempt
+        if attempt is not None and attempt.request is not None:
+            message = COMPLETED_ANYWAY if attempt.completed else NO_CANCEL
+            self.log.warning(message, attempt.request.request_id)
+        elif attempt is not None and attempt.submitting:
+            self.log.warning(MAY_BE_BOUGHT)
 
     def _begin(self, context: Context) -> Attempt:
-        """Check everything that can be checked before money is spent."""
-        from airflow_ltx.durability.store import record_store
         from airflow_ltx.hooks.segmind import SegmindHook
         from airflow_ltx.operators._attempt import Attempt
 
-        self._check_arguments()
-        hook = SegmindHook(str(self.segmind_conn_id))
-        attempt = Attempt(
-            ti=context["ti"],
-            hook=hook,
-            store=record_store(context),
-            log=self.log,
-            model=self.model,
-            parameters=self._request_parameters(),
-            destination=self._destination(),
-        )
-        hook.get_conn()
+        try:
+            attempt = Attempt.begin(context, SegmindHook(str(self.segmind_conn_id)), self.log)
+        except SegmindError as error:
+            fail_before_purchase(error, None)
         self._attempt = attempt
         return attempt
 
-    def _wait(self, context: Context, attempt: Attempt, request: SubmittedRequest) -> Any:
+    def _checked(self, attempt: Attempt) -> tuple[dict[str, Any], Destination | None]:
+        """Check what was rendered, and that the connection can work."""
+        self._check_arguments()
+        parameters, destination = self._request_parameters(), self._destination()
+        attempt.hook.get_conn()
+        return parameters, destination
+
+    def _wait(
+        self,
+        attempt: Attempt,
+        request: SubmittedRequest,
+        parameters: dict[str, Any],
+        destination: Destination | None,
+    ) -> Any:
         """Wait for the request: in the triggerer, or here."""
         from airflow_ltx.operators._wait import wait_on_worker
         from airflow_ltx.segmind.polling import Ending
@@ -187,37 +202,51 @@ class SegmindSubmitOperator(BaseOperator):
         interval = _arguments.seconds("poll_interval", self.poll_interval)
         deadline = request.submitted_at + timeout
         if attempt.reused:
-            # Much of an earlier try's request is often over: look before paying for a deferral.
+            # An earlier try's request is often over by now: look before paying for a deferral.
             told = wait_on_worker(attempt.hook, request, deadline=0.0, interval=interval, log=self.log)
-            if told.status != Ending.TIMEOUT.value:
-                return self._finish(context, attempt, request, told)
+            if told.status not in (Ending.TIMEOUT.value, Ending.DENIED.value):
+                return self._finish(attempt, request, told, parameters, destination)
             deadline = time.time() + timeout
         if self.deferrable:
-            self._defer_until(request, deadline)
+            self._defer_until(attempt, request, deadline)
         told = wait_on_worker(attempt.hook, request, deadline=deadline, interval=interval, log=self.log)
-        return self._finish(context, attempt, request, told)
+        return self._finish(attempt, request, told, parameters, destination)
 
-    def _defer_until(self, request: SubmittedRequest, deadline: float) -> NoReturn:
+    def _defer_until(self, attempt: Attempt, request: SubmittedRequest, deadline: float) -> NoReturn:
+        # The trigger's last look and the reading of the result each may take what the connection allows.
+        looks = 4 * attempt.hook.config.timeout
         self.defer(
             trigger=self._trigger(request, deadline),
             method_name="execute_complete",
-            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP),
+            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP + looks),
         )
 
-    def _finish(self, context: Context, attempt: Attempt, request: SubmittedRequest, told: Any) -> Any:
+    def _finish(
+        self,
+        attempt: Attempt,
+        request: SubmittedRequest,
+        told: RequestEvent,
+        parameters: dict[str, Any],
+        destination: Destination | None,
+    ) -> Any:
         from airflow_ltx.operators._finish import finish
 
-        result = self._publish(context, finish(attempt, request, told))
+        result = self._result(
+            finish(
+                attempt,
+                request,
+                told,
+                destination=destination,
+                sent_seed=parameters.get("seed"),
+                publish=lambda known: self._publish(attempt, self._result(known)),
+            )
+        )
         # Last: a try that dies before this point is followed by one that takes the request up again.
         attempt.settle()
         return result
 
-    def _publish(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
-        result = self._result(result)
-        for key, source in self.published.items():
-            if result.get(source) is not None:
-                context["ti"].xcom_push(key=key, value=result[source])
-        return result
+    def _publish(self, attempt: Attempt, result: dict[str, Any]) -> None:
+        attempt.push({key: result.get(source) for key, source in self.published.items()})
 
     def _advise(self) -> None:
         """Log what the author should know about the request; a subclass may have something to say."""
@@ -271,8 +300,20 @@ class SegmindSubmitOperator(BaseOperator):
         """Raise for values that are wrong already in the DAG file."""
         if _arguments.is_literal(self.parameters, self.template_ext):
             self._request_parameters()
+        if _arguments.is_literal(self.model, ()):
+            check_slug(self.model)
+        self._check_literal_destination()
+
+    def _check_literal_destination(self) -> None:
+        """The whole destination if it is a literal, else the scheme in front of its first template."""
+        if self.destination is None:
+            return
         if _arguments.is_literal(self.destination, ()):
             self._destination()
+        elif isinstance(self.destination, str):
+            from airflow_ltx.landing.destination import check_scheme
+
+            check_scheme(self.destination)
 
     def _request_parameters(self) -> dict[str, Any]:
         """The JSON object that is sent, from rendered values."""
@@ -287,6 +328,10 @@ class SegmindSubmitOperator(BaseOperator):
         from airflow_ltx.landing.destination import parse_destination
 
         destination = parse_destination(self.destination)
+        if self.destination_conn_id is not None:
+            raise InvalidParameter(
+                ["destination_conn_id is given for a file:// destination, which needs none"]
+            )
         if destination.scheme == "file" and self.land_in == "triggerer":
             raise InvalidParameter(
                 ["land_in is 'triggerer', and the triggerer's disk is not the worker's: use 'worker'"]

@@ -92,7 +92,9 @@ def submit_error(response: ApiResponse, model: str) -> SegmindError:
     status, headers, text = response.status, response.headers, text_of(response)
     said = f"HTTP {status}" + (f": {text}" if text else "")
     lowered = text.lower()
-    if 200 <= status < 300 or status >= 500 or status == 408:
+    body = response.json_object()
+    receipt = body is not None and isinstance(body.get("request_id"), str)
+    if 200 <= status < 300 or status >= 500 or status in (408, 499) or receipt:
         return SubmitOutcomeUnknown(
             f"The submit of {model} was sent and answered with {said}, which is no receipt. A request may "
             "exist and be billed; it was not sent again. Look into the request history of the Segmind "
@@ -118,6 +120,18 @@ def submit_error(response: ApiResponse, model: str) -> SegmindError:
             return ModelNotFound(
                 f"{unbilled}. No model has the slug {model!r}, or the base URL of the connection is not the "
                 "service's.",
+                http_status=status,
+            )
+        case 405:
+            return RequestRejected(
+                f"{unbilled}. The base URL of the connection is not the service's: nothing "
+                "there takes a submit.",
+                http_status=status,
+            )
+        case 406 if "content type" in lowered or "content-type" in lowered:
+            return RequestRejected(
+                f"{unbilled}. Something between here and the service changed the request's headers: look at "
+                "the base URL and at proxies.",
                 http_status=status,
             )
         case 406 if any(word in lowered for word in _LIMIT_WORDS):
@@ -227,7 +241,11 @@ def failed_request(request_id: str, reason: str | None, metrics: Metrics) -> Req
             reason=reason,
             cost=metrics.cost,
         )
-    after = "No retry buys another one" if metrics.cost else "A retry submits a new request"
+    after = (
+        "No retry buys another one; clearing the task does"
+        if metrics.cost
+        else "A retry submits a new request"
+    )
     failure = RequestFailed(
         f"Request {request_id} failed{said}. {billed}. {after}.",
         request_id=request_id,

@@ -83,7 +83,7 @@ def _legible(call: Call[T], config: ClientConfig) -> Iterator[None]:
     except SegmindError:
         raise
     except Exception as error:
-        raise _lost(call, error, config) from error
+        raise _lost(call, error, config) from None
 
 
 class SegmindClient:
@@ -185,9 +185,10 @@ class SegmindClient:
         except SegmindError:
             raise
         except Exception as error:
-            # httpx lets more pass than its own errors: a socket's OSError, a Location header that is no URL.
-            # After a paid call each of them means the same, that the answer is lost.
-            raise _lost(call, error, self.config) from error
+            # httpx lets more pass than its own errors: a socket's OSError, a Location that is no URL.
+            # After a paid call each of them means the same, that the answer is lost. Not chained: its text
+            # may quote the key, and ours says what is to be known.
+            raise _lost(call, error, self.config) from None
 
 
 class AsyncSegmindClient:
@@ -210,9 +211,8 @@ class AsyncSegmindClient:
 
     @classmethod
     async def create(cls, config: ClientConfig) -> Self:
-        """Build a client without blocking the running loop for the CA bundle."""
-        await asyncio.to_thread(shared_ssl_context)
-        return cls(config)
+        """Build a client without blocking the running loop for the CA bundle and for proxies."""
+        return await asyncio.to_thread(cls, config)
 
     async def submit(
         self,
@@ -281,6 +281,7 @@ class AsyncSegmindClient:
         except SegmindError:
             raise
         except Exception as error:
-            # httpx lets more pass than its own errors: a socket's OSError, a Location header that is no URL.
-            # After a paid call each of them means the same, that the answer is lost.
-            raise _lost(call, error, self.config) from error
+            # httpx lets more pass than its own errors: a socket's OSError, a Location that is no URL.
+            # After a paid call each of them means the same, that the answer is lost. Not chained: its text
+            # may quote the key, and ours says what is to be known.
+            raise _lost(call, error, self.config) from None

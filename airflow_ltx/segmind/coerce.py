@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_ltx.exceptions import InvalidParameter
 from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
 from airflow_ltx.segmind.redact import without_query
 
 _LONGEST_SHOWN = 80
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Problem(ValueError):
     """Why a value cannot be sent: names the field, the value and what is allowed."""
+
+
+def check_slug(model: Any) -> None:
+    """:raises InvalidParameter: ``model`` cannot be a slug: it becomes a part of a URL's path."""
+    if not isinstance(model, str) or not _SLUG.fullmatch(model):
+        raise InvalidParameter(
+            [f"model is {_shown(model)}; it must be the model's slug, such as 'ltx-video'"]
+        )
 
 
 def text(name: str, value: Any) -> str:

@@ -66,7 +66,7 @@ def open_download(
             raise DownloadFailed(
                 f"Downloading {without_query(url)} broke off ({why}). Downloading again is free.",
                 transient=True,
-            ) from error
+            ) from None
 
 
 @contextmanager

@@ -59,12 +59,15 @@ def ending_error(
                 request_id=request_id,
             )
         case _:
-            return AuthenticationFailed(
+            denied = AuthenticationFailed(
                 f"Request {request_id} could not be looked at: the service kept refusing the connection's "
                 f"key, or the connection could not be read. The request goes on and will be billed."
-                f"{_readable_until(submitted_at)} Correct the connection, then run the task again.{obstacle}",
+                f"{_readable_until(submitted_at)} Correct the connection.{obstacle}",
                 request_id=request_id,
             )
+            # Unlike a submit's: the request is paid for, and a key that is mended collects it.
+            denied.retryable = True
+            return denied
 
 
 def _age(now: float, submitted_at: float | None) -> str:

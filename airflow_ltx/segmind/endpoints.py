@@ -27,10 +27,10 @@ class ClientConfig:
     :param api_key: Sent as ``x-api-key`` to the three hosts below and nowhere else. Not in ``repr``.
     :param base_url: Normalised by :func:`normalise_base_url`.
     :param timeout: Seconds one answer may take to arrive (read and write); connecting has 5 s of its own.
-    :param history_url: Default: Segmind's own if ``base_url`` is Segmind's, else ``base_url``.
+    :param history_url: Not used yet. Default: Segmind's own if ``base_url`` is Segmind's, else ``base_url``.
     :param upload_url: As ``history_url``.
-    :param requests_per_minute: The account's limit, if known.
-    :param allow_private_hosts: Whether finished files may be fetched from private or loopback addresses.
+    :param requests_per_minute: The account's limit, if known. Kept for later versions; nothing uses it yet.
+    :param allow_private_hosts: Likewise; this version fetches files from wherever the service says.
     """
 
     api_key: str = field(repr=False)

@@ -16,6 +16,17 @@ NO_CANCEL = (
 )
 
 
+COMPLETED_ANYWAY = (
+    "The task was ended while the file of request %s was being fetched. The request is completed and billed; "
+    "a later try fetches it without buying."
+)
+
+MAY_BE_BOUGHT = (
+    "The task was ended while its submit was under way. A request may have been bought: look into the "
+    "request history of the Segmind console before running the task again."
+)
+
+
 class Logger(Protocol):
     """The part of a logger that is used."""
 
@@ -24,7 +35,7 @@ class Logger(Protocol):
 
 
 class Narrator:
-    """Called after each look; see :class:`airflow_ltx.segmind.waiting.Watcher`."""
+    """Called after each look; see ``Watcher`` in :mod:`airflow_ltx.segmind.waiting`."""
 
     def __init__(self, log: Logger, request_id: str) -> None:
         self._log = log

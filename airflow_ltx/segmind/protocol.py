@@ -20,6 +20,7 @@ from airflow_ltx.segmind.answers import (
     submit_error,
     text_of,
 )
+from airflow_ltx.segmind.coerce import check_slug
 from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.models import (
     Credits,
@@ -33,7 +34,6 @@ from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
 from airflow_ltx.segmind.outputs import read_outputs
 from airflow_ltx.segmind.redact import quote_service
 
-_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LONGEST_WORD = 100
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 
@@ -70,8 +70,7 @@ def submit_request(config: ClientConfig, model: str, parameters: Mapping[str, An
 
     :raises InvalidParameter: If the slug or the parameters cannot be sent.
     """
-    if not _SLUG.fullmatch(model):
-        raise InvalidParameter([f"model is {model!r}; it must be the model's slug, such as 'ltx-video'"])
+    check_slug(model)
     try:
         content = json.dumps(dict(parameters), allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
@@ -175,6 +174,8 @@ def read_credits(response: ApiResponse) -> Credits:
 
 
 def _state(word: object, status: int) -> State:
-    # Whoever is not let in is told nothing of the request, whatever word the refusal carries; to take it for
-    # a failed request would be to buy another one.
-    return State.UNKNOWN if status in (401, 403, 429) else State.read(word)
+    # A failure is served under 422 or 200. Under anything else the word is a gateway's own, and to take it
+    # for the request's would be to buy another one; looking again is free.
+    state = State.read(word)
+    believed = 200 <= status < 300 or status == 422
+    return state if believed or state is State.COMPLETED else State.UNKNOWN

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_ltx.exceptions import AuthenticationFailed, SegmindError
+from airflow_ltx.exceptions import AccessDenied, AuthenticationFailed, SegmindError
 from airflow_ltx.hooks.segmind import DEFAULT_TIMEOUT, SegmindHook
 from airflow_ltx.segmind.models import RequestStatus
 from airflow_ltx.segmind.narrate import NO_CANCEL, Narrator
@@ -58,6 +58,7 @@ class SegmindRequestTrigger(BaseTrigger):
         self.deadline = time.time() + DEFAULT_TIMEOUT if deadline is None else deadline
         self.poll_interval = poll_interval
         self.not_before = not_before
+        self._newer = sorted(newer)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments; the deadline is absolute, so a restart does not begin it anew."""
@@ -76,6 +77,8 @@ class SegmindRequestTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then fire. Cancellation passes through: it means the task ended or the triggerer moves."""
+        if self._newer:
+            self.log.warning("Ignored arguments of another version: %s.", ", ".join(self._newer))
         try:
             event = await self._wait()
         except Exception as error:
@@ -105,7 +108,7 @@ class SegmindRequestTrigger(BaseTrigger):
             try:
                 client = await hook.aget_conn(refused=refused)
                 status = await client.status(self.request_id, retry=ONCE)
-            except AuthenticationFailed:
+            except (AuthenticationFailed, AccessDenied):
                 refused = True
                 raise
             refused = False

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 
-from airflow_ltx.exceptions import RequestFailed, WaitTimeout
+from airflow_ltx.emulator import FaultRule
+from airflow_ltx.exceptions import (
+    ConfigurationError,
+    DestinationError,
+    DownloadFailed,
+    InvalidParameter,
+    RequestFailed,
+    WaitTimeout,
+)
 from airflow_ltx.operators.ltx import LTXSubmitOperator
 from airflow_ltx.operators.segmind import SegmindSubmitOperator
-from runner import TaskRun, TaskState
+from runner import TaskInstance, TaskRun, TaskState
 from segmind_service import BLOCKED_WORD, KEY, connection
 
 PROMPT = (
@@ -259,7 +268,6 @@ def test_a_broken_download_is_repeated(segmind, video, tmp_path):
 
 def test_a_landing_that_fails_is_done_by_the_retry_without_buying(segmind, video, tmp_path, monkeypatch):
     import airflow_ltx.landing.land as landing
-    from airflow_ltx.exceptions import DestinationError
 
     run = video(destination=f"file://{tmp_path}/")
     with monkeypatch.context() as patch:
@@ -278,11 +286,10 @@ def test_a_landing_that_fails_is_done_by_the_retry_without_buying(segmind, video
 
 
 def test_a_destination_that_cannot_be_written_costs_nothing(segmind, video, tmp_path):
-    from airflow_ltx.exceptions import DestinationError
 
     blocker = tmp_path / "file"
     blocker.write_text("not a folder")
-    with pytest.raises(DestinationError, match="Nothing was sent or billed"):
+    with pytest.raises(DestinationError, match="Nothing was written"):
         video(destination=f"file://{blocker}/videos/").try_once()
     assert segmind.ledger.submissions == []
 
@@ -371,3 +378,116 @@ def test_on_kill_says_that_nothing_is_cancelled(segmind, video, told):
     made[-1].on_kill()
     assert f"request {result['request_id']} is under way" in told()
     assert "no way to cancel" in told()
+
+
+def test_execution_timeout_during_the_submit_is_not_retried(segmind, video, monkeypatch, told):
+    from airflow_ltx.hooks.segmind import SegmindHook
+
+    submit = SegmindHook.submit
+
+    def timed_out(hook, model, parameters):
+        submit(hook, model, parameters)
+        raise AirflowTaskTimeout("Timeout")
+
+    monkeypatch.setattr(SegmindHook, "submit", timed_out)
+    run = video()
+    made = []
+    build = run.build
+    run.build = lambda: made.append(build()) or made[-1]
+    with pytest.raises(AirflowFailException, match="may exist and be billed"):
+        run.try_once()
+    made[-1].on_kill()
+    assert "A request may have been bought" in told()
+    assert len(segmind.ledger.submissions) == 1
+
+
+def test_xcoms_that_cannot_be_pushed_do_not_cost_a_second_video(segmind, video, monkeypatch, told):
+    def broken(self, key, value):
+        raise ConnectionError("the api-server is away")
+
+    monkeypatch.setattr(TaskInstance, "xcom_push", broken)
+    result = video(state=False).try_once()
+    assert result["status"] == "COMPLETED"
+    assert f"Bought request {result['request_id']}" in told()
+    assert len(segmind.ledger.submissions) == 1
+
+
+def test_a_record_that_could_not_be_written_is_written_after_the_wait(segmind, video, monkeypatch, told):
+    run = video()
+    write, failures = TaskState.set, iter([True])
+
+    def fails_once(self, key, value, **options):
+        if next(failures, False):
+            raise ConnectionError("the api-server is away")
+        write(self, key, value, **options)
+
+    monkeypatch.setattr(TaskState, "set", fails_once)
+    result = run.try_once()
+    assert "Its record could not be written: a retry buys a new request" in told()
+    assert run.state.get("airflow_ltx.request")["request_id"] == result["request_id"]
+
+
+def impatient(video, segmind, **arguments):
+    """A run whose first try bought a request and gave up waiting for it."""
+    segmind.configure(inference_seconds=0.6)
+    run = video(timeout=0.1, deferrable=False, **arguments)
+    with pytest.raises(WaitTimeout):
+        run.try_once()
+    return run, segmind.ledger.submissions[0].request_id
+
+
+def test_a_retry_whose_destination_broke_names_what_was_bought_and_may_be_retried(segmind, video, tmp_path):
+    folder = tmp_path / "videos"
+    run, request_id = impatient(video, segmind, destination=f"file://{folder}/")
+    folder.rmdir()
+    folder.write_text("not a folder any more")
+    with pytest.raises(DestinationError, match=f"{request_id}, bought by an earlier try, goes on"):
+        run.try_once()
+    folder.unlink()
+    time.sleep(0.6)
+    assert run.try_once()["request_id"] == request_id
+    assert len(segmind.ledger.submissions) == 1
+
+
+def test_a_retry_whose_connection_is_missing_may_be_retried(segmind, video, monkeypatch):
+    run, request_id = impatient(video, segmind)
+    with monkeypatch.context() as patch:
+        patch.delenv("AIRFLOW_CONN_SEGMIND_DEFAULT")
+        with pytest.raises(ConfigurationError, match=request_id):
+            run.try_once()
+    time.sleep(0.6)
+    assert run.try_once()["request_id"] == request_id
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_refused_key_does_not_end_the_wait_for_a_paid_request(segmind, video, deferrable):
+    segmind.add_faults("status:before:401*3", "status:before:403*2")
+    assert video(deferrable=deferrable).try_once()["status"] == "COMPLETED"
+
+
+def test_a_refused_key_on_a_retry_does_not_end_the_wait_either(segmind, video):
+    run, request_id = impatient(video, segmind)
+    segmind.add_faults("status:before:401*2")
+    run.build = lambda: LTXSubmitOperator(task_id="t", prompt=PROMPT, poll_interval=0.05, timeout=20)
+    assert run.try_once()["request_id"] == request_id
+
+
+def test_the_url_is_published_before_the_landing(segmind, video, tmp_path):
+    segmind.add_faults("download:before:404*inf")
+    run = video(destination=f"file://{tmp_path}/")
+    with pytest.raises(DownloadFailed, match="A retry takes up this request and buys nothing"):
+        run.try_once()
+    assert run.ti.xcom["video_url"] == run.ti.xcom["output_url"]
+    assert "video_uri" not in run.ti.xcom
+
+
+def test_a_gateways_failed_is_not_the_requests(segmind, video):
+    body = '{"status": "failed", "message": "upstream unavailable"}'
+    segmind.add_faults(FaultRule("status", "before", "503", times=2, body=body))
+    assert video().try_once()["status"] == "COMPLETED"
+    assert len(segmind.ledger.submissions) == 1
+
+
+def test_arguments_of_the_base_operator_are_not_silently_ignored():
+    with pytest.raises(InvalidParameter, match="belong to SegmindSubmitOperator"):
+        LTXSubmitOperator(task_id="t", prompt=PROMPT, parameters={"length": 129})

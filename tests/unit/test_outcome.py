@@ -29,7 +29,9 @@ def outcome(**changed: Any) -> dict[str, Any]:
         "reused": True,
         "sent_seed": 5,
     }
-    return Outcome.of(**{**arguments, **changed}).to_xcom()
+    arguments |= changed
+    landed = arguments.pop("landed")
+    return Outcome.of(**arguments).with_file(landed).to_xcom()
 
 
 def test_everything_that_is_known_is_returned() -> None:

@@ -24,7 +24,8 @@ RECORD = Record("the-id", "ltx-video", "wanted", 1_800_000_000.0, max_tries=3, t
         (RECORD, "other", 7, Step.SUBMIT, "the-id"),
         (replace(RECORD, settled=True), "wanted", 3, Step.REATTACH, None),
         (replace(RECORD, settled=True), "wanted", 7, Step.SUBMIT, None),
-        (replace(RECORD, settled=True), "other", 3, Step.SUBMIT, None),
+        (replace(RECORD, settled=True), "other", 3, Step.SUBMIT, "the-id"),
+        (replace(RECORD, settled=True), "other", 7, Step.SUBMIT, None),
         (replace(RECORD, settled=True, max_tries=None), "wanted", None, Step.REATTACH, None),
     ],
 )
@@ -43,7 +44,7 @@ def test_an_unsettled_purchase_of_the_same_thing_is_never_bought_again(
     decision = decide(replace(RECORD, settled=settled, max_tries=then), "wanted" if same else "other", now)
     buys = decision.step is Step.SUBMIT
     assert buys is (not same or (settled and then != now))
-    assert (decision.abandoned is not None) is (buys and not settled)
+    assert (decision.abandoned is not None) is (buys and not (settled and then != now))
 
 
 records = st.builds(

@@ -154,13 +154,13 @@ def test_a_check_creates_the_folder_and_leaves_nothing_in_it(tmp_path: Path) -> 
 @pytest.mark.parametrize("below", ["file", "file/folder"])
 def test_a_folder_that_cannot_be_is_told_before_money_is_spent(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(DestinationError, match="Nothing was sent or billed"):
+    with pytest.raises(DestinationError, match="Nothing was written"):
         prepare(parse_destination(f"file://{tmp_path}/{below}/"))
 
 
 @pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs a folder that nobody can write to")
 def test_a_folder_without_permission_is_told_before_money_is_spent() -> None:
-    with pytest.raises(DestinationError, match="Nothing was sent or billed"):
+    with pytest.raises(DestinationError, match="Nothing was written"):
         prepare(parse_destination("file:///proc/airflow-ltx/"))
 
 

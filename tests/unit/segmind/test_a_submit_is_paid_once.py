@@ -68,7 +68,7 @@ def test_a_submit_is_repeated_only_if_no_byte_of_it_left(kind: str, raised: type
             run(kind, service, lambda client: client.submit("ltx-video", {"prompt": "p"}))
         assert len(service.requests) == 1
         assert not caught.value.retryable
-        assert isinstance(caught.value.__cause__, raised)
+        assert isinstance(caught.value.__context__, raised)
 
 
 @pytest.mark.parametrize("kind", KINDS)

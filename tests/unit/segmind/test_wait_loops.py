@@ -224,7 +224,7 @@ def test_a_wait_is_told_in_a_few_lines() -> None:
         (Ending.TIMEOUT, e.WaitTimeout, True, "will be billed"),
         (Ending.EXPIRED, e.ResultExpired, False, "one hour"),
         (Ending.NOT_FOUND, e.RequestNotFound, True, "Nothing was bought in its place"),
-        (Ending.DENIED, e.AuthenticationFailed, False, "will be billed"),
+        (Ending.DENIED, e.AuthenticationFailed, True, "will be billed"),
     ],
 )
 @pytest.mark.parametrize("submitted_at", [None, 1_000.0])
