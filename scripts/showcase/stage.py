@@ -13,7 +13,7 @@ from types import FrameType
 from local_airflow import LocalAirflow
 from local_airflow.configuration import Settings
 from local_emulator import LocalEmulator
-from showcase.service import Service, configured_service
+from showcase.service import USUAL_COST, Service, configured_service
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ROOT / "dags_examples"
