@@ -36,6 +36,10 @@ PROMPT = "A lighthouse at dusk"
         ({"land_in": "triggerer", "destination": "file:///x/"}, "land_in is 'triggerer'"),
         ({"land_in": "worker"}, "land_in is given without a destination"),
         ({"destination_conn_id": "x"}, "destination_conn_id is given without a destination"),
+        (
+            {"destination_conn_id": "x", "destination": "file:///x/"},
+            "destination_conn_id is given for a file",
+        ),
         ({"destination": "file:///x/", "wait_for_completion": False}, "wait_for_completion=False"),
     ],
 )
@@ -45,7 +49,10 @@ def test_a_wrong_literal_is_an_error_that_names_it(arguments, said):
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("uri", ["/data/videos/", "s3://bucket/x/", "file://host/x/", "file:///x/../y/", ""])
+@pytest.mark.parametrize(
+    "uri",
+    ["/data/videos/", "s3://bucket/x/", "s3://bucket/{{ ds }}/", "file://host/x/", "file:///x/../y/", ""],
+)
 def test_a_destination_that_cannot_work_is_an_error(uri):
     with pytest.raises(DestinationError):
         LTXSubmitOperator(task_id="t", prompt=PROMPT, destination=uri)
@@ -108,6 +115,8 @@ def test_the_base_operator_takes_any_json_object():
     assert made.parameters == {"prompt": PROMPT, "n": [1, None]}
     with pytest.raises(InvalidParameter, match="parameters is"):
         SegmindSubmitOperator(task_id="t", model="m", parameters=["no"])
+    with pytest.raises(InvalidParameter, match="the model's slug"):
+        SegmindSubmitOperator(task_id="t", model="LTX Video!")
     with pytest.raises(InvalidParameter, match="JSON cannot"):
         SegmindSubmitOperator(task_id="t", model="m", parameters={"when": float("nan")})
 
