@@ -81,7 +81,7 @@ class Attempt:
         else:
             request = self._buy(model, parameters)
             self._write(request, wanted)
-            self.log.info(self.next_try(request.request_id))
+            self.log.info("Request %s: %s", request.request_id, self.next_try(request.request_id))
         self.request = request
         self.push({"request_id": request.request_id})
         return request

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_ltx.exceptions import RequestFailed, ResultExpired, SegmindError
+from airflow_ltx.exceptions import DestinationError, RequestFailed, ResultExpired, SegmindError
 
 if TYPE_CHECKING:
     from airflow_ltx.operators._attempt import Attempt
@@ -23,6 +23,8 @@ def fail_before_purchase(error: SegmindError, attempt: Attempt | None) -> NoRetu
     if outstanding is not None:
         error.retryable = True
         _append(error, f"Request {outstanding}, bought by an earlier try, goes on: a retry takes it up.")
+    elif isinstance(error, DestinationError):
+        _append(error, "Nothing was sent or billed.")
     _raise(error)
 
 

@@ -108,8 +108,14 @@ class SegmindSubmitOperator(BaseOperator):
         # A mapped task is built on the worker, where an error here would be retried for nothing; execute()
         # checks the same things there, and fails for good.
         if not getattr(self, "_BaseOperator__from_mapped", False):
-            self._check_arguments()
-            self._check_literals()
+            try:
+                self._check_arguments()
+                self._check_literals()
+            except SegmindError as error:
+                # Airflow shows the text of an import error, and little of where it comes from.
+                error.message = f"Task {self.task_id!r}: {error.message}"
+                error.args = (error.message,)
+                raise
 
     def execute(self, context: Context) -> Any:
         """Buy one request, or take up that of an earlier try; then defer or wait."""

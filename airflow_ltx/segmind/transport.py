@@ -12,6 +12,7 @@ from functools import lru_cache
 import httpx
 
 from airflow_ltx.exceptions import (
+    ConfigurationError,
     NotSent,
     SegmindError,
     ServiceUnavailable,
@@ -59,11 +60,19 @@ def translate(
     # The parser quotes lines that it cannot read, and a broken gateway may echo what it was sent.
     why = quote_service(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, secret)
     if isinstance(error, _NEVER_SENT):
-        return NotSent(
-            f"No connection to {host} for {subject} ({why}). Nothing was sent, nothing is billed; sending "
-            "again is safe.",
-            request_id=request_id,
+        meaning = (
+            "Nothing was sent, nothing is billed; sending again is safe."
+            if paid
+            else "Reading is free of charge and can be repeated."
         )
+        if "WRONG_VERSION_NUMBER" in why:
+            # Waiting mends a lost network, not a wrong scheme.
+            return ConfigurationError(
+                f"{host} does not speak TLS, which {subject} needs. If the service there speaks plain HTTP, "
+                f"write http:// in front of the connection's host. {meaning}",
+                request_id=request_id,
+            )
+        return NotSent(f"No connection to {host} for {subject} ({why}). {meaning}", request_id=request_id)
     if paid:
         return SubmitOutcomeUnknown(
             f"The answer to {subject} was lost ({why}). The request may exist and be billed; it was not sent "

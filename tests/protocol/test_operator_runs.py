@@ -289,7 +289,7 @@ def test_a_destination_that_cannot_be_written_costs_nothing(segmind, video, tmp_
 
     blocker = tmp_path / "file"
     blocker.write_text("not a folder")
-    with pytest.raises(DestinationError, match="Nothing was written"):
+    with pytest.raises(DestinationError, match="Nothing was sent or billed"):
         video(destination=f"file://{blocker}/videos/").try_once()
     assert segmind.ledger.submissions == []
 
@@ -491,3 +491,19 @@ def test_a_gateways_failed_is_not_the_requests(segmind, video):
 def test_arguments_of_the_base_operator_are_not_silently_ignored():
     with pytest.raises(InvalidParameter, match="belong to SegmindSubmitOperator"):
         LTXSubmitOperator(task_id="t", prompt=PROMPT, parameters={"length": 129})
+
+
+def test_a_host_that_speaks_plain_http_is_told_at_once(segmind, video, monkeypatch):
+    host = segmind.base_url.removeprefix("http://")
+    monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", connection(host))
+    with pytest.raises(AirflowFailException, match="write http:// in front of the connection's host"):
+        video().try_once()
+
+
+def test_a_service_that_goes_away_while_waiting_is_not_said_to_have_billed_nothing(segmind, video, told):
+    segmind.configure(inference_seconds=30)
+    run = video(timeout=0.5)
+    segmind.add_faults("status:before:reset*inf")
+    with pytest.raises(WaitTimeout, match="will be billed") as caught:
+        run.try_once()
+    assert "nothing is billed" not in str(caught.value) + told()

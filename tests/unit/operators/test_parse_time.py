@@ -61,6 +61,7 @@ def test_a_destination_that_cannot_work_is_an_error(uri):
 def test_several_wrong_values_are_named_at_once():
     with pytest.raises(InvalidParameter) as caught:
         LTXSubmitOperator(task_id="t", prompt=PROMPT, length=98, steps=0)
+    assert str(caught.value).startswith("Task 't': ")
     assert "length is 98" in str(caught.value)
     assert "steps is 0" in str(caught.value)
 

@@ -248,3 +248,12 @@ def test_the_key_and_signed_queries_show_in_no_error(kind: str, call: str) -> No
         run(kind, service, CALLS[call][0])
     assert KEY not in f"{caught.value} {caught.value!r}"
     assert "SIGNED" not in str(caught.value)
+
+
+@everywhere
+def test_a_read_that_finds_no_connection_says_nothing_of_a_bill(kind: str) -> None:
+    """The request that it asks after may well be billed."""
+    service = Service([httpx.ConnectError("refused")])
+    with pytest.raises(e.NotSent) as caught:
+        run(kind, service, lambda client: client.status(REQUEST_ID, retry=ONCE))
+    assert "billed" not in caught.value.message

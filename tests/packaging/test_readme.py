@@ -1,0 +1,59 @@
+"""What the README shows can be run as it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG, Connection
+
+from airflow_ltx.hooks._connection import client_config
+from airflow_ltx.operators.ltx import LTXSubmitOperator
+from airflow_ltx.segmind.ltx import PARAMETERS
+
+README = Path(__file__).resolve().parents[2].joinpath("README.md").read_text()
+DAG_FILE, MAPPED = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[:2]
+
+
+def test_the_dag_of_the_quick_start_is_short_and_can_be_parsed(tmp_path):
+    from airflow.dag_processing.dagbag import DagBag
+
+    file = tmp_path / "my_video.py"
+    file.write_text(DAG_FILE)
+    bag = DagBag(dag_folder=file)
+    assert bag.import_errors == {}
+    (task,) = bag.dags["my_video"].tasks
+    assert isinstance(task, LTXSubmitOperator)
+    assert task.retries > 0
+    assert len([line for line in DAG_FILE.splitlines() if line.strip()]) <= 15
+
+
+def test_the_mapped_task_can_be_parsed():
+    with DAG("d", schedule=None) as dag:
+        exec(MAPPED, {"LTXSubmitOperator": LTXSubmitOperator})
+    assert dag.tasks[0].task_id == "make_videos"
+
+
+@pytest.mark.parametrize("uri", re.findall(r"`(?:AIRFLOW_CONN_SEGMIND_DEFAULT=')?(segmind://[^'`]*)", README))
+def test_connections_as_uris_are_read(monkeypatch, uri):
+    from airflow_ltx.hooks.segmind import SegmindHook
+
+    monkeypatch.setenv("AIRFLOW_CONN_README", uri)
+    assert SegmindHook("readme").config.api_key in ("SG_...", "any")
+
+
+@pytest.mark.parametrize("text", re.findall(r"(\{\"conn_type\".*?\})", README))
+def test_connections_as_json_are_read(text):
+    assert client_config(Connection.from_json(text, conn_id="c")).api_key in ("SG_...", "any")
+
+
+def test_every_parameter_of_the_model_is_in_the_table():
+    table = README[README.index("## Parameters of the model") :]
+    assert [name for name in PARAMETERS if f"| `{name}` |" not in table] == []
+
+
+def test_make_has_every_target_that_is_named():
+    makefile = Path(__file__).resolve().parents[2].joinpath("Makefile").read_text()
+    named = set(re.findall(r"make ([a-z]+)", README)) - {"and", "the"}
+    assert {name for name in named if not re.search(rf"^{name}:", makefile, re.MULTILINE)} == set()
