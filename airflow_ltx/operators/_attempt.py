@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_ltx.durability.record import Record, Step, decide, fingerprint
 from airflow_ltx.durability.store import record_store
-from airflow_ltx.exceptions import SubmitOutcomeUnknown
+from airflow_ltx.exceptions import SegmindError, SubmitOutcomeUnknown
 from airflow_ltx.segmind.models import SubmittedRequest
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ class Attempt:
                 decision.reason,
             )
         else:
-            request = self._buy(model, parameters)
-            self._write(request, wanted)
+            # Whatever was outstanding is left behind here: no retry of this purchase would take it up.
+            self.record = None
+            request = self._buy(model, parameters, wanted)
             self.log.info("Request %s: %s", request.request_id, self.next_try(request.request_id))
         self.request = request
         self.push({"request_id": request.request_id})
@@ -92,11 +93,11 @@ class Attempt:
         :param wanted: Fingerprint of what was bought, None if that cannot be told any more.
         """
         self.request = request
-        if self.record is None and wanted is not None:
-            self._write(request, wanted)
-        elif self.record is not None and self.record.request_id == request.request_id:
+        if self.record is not None and self.record.request_id == request.request_id:
             self.recorded = True
             self.reused = self.record.try_number != self.ti.try_number
+        elif wanted is not None:
+            self._write(request, wanted)
 
     def push(self, values: Mapping[str, Any]) -> None:
         """Publish XComs that are not None; one that cannot be published does not end a paid task."""
@@ -110,14 +111,23 @@ class Attempt:
 
     def settle(self) -> None:
         """Mark that nothing is left to collect: a person who clears the task now wants a new request."""
-        record = self.store.read() if self.store else None
-        if self.store and record:
-            self.store.write(replace(record, settled=True, max_tries=self.ti.max_tries))
+        if self.store is None or self.record is None:
+            return
+        try:
+            self.store.write(replace(self.record, settled=True, max_tries=self.ti.max_tries))
+        except Exception:
+            # The video is there, or the error that comes next says more than this one.
+            self.log.exception("The record of request %s could not be settled.", self.record.request_id)
 
     def forget(self) -> None:
         """Nothing was billed: the next try may buy."""
-        if self.store:
+        if self.store is None:
+            return
+        try:
             self.store.clear()
+        except Exception:
+            # The next try then looks at the failed request once more, and forgets it.
+            self.log.exception("The record of a failed request could not be removed.")
 
     def next_try(self, request_id: str) -> str:
         """What a retry does once a request was bought."""
@@ -131,20 +141,29 @@ class Attempt:
         collect = f"SegmindHook({self.hook.segmind_conn_id!r}).wait({request_id!r})"
         return f"{why}: a retry buys a new request. Collect this one with {collect}."
 
-    def _buy(self, model: str, parameters: Mapping[str, Any]) -> SubmittedRequest:
+    def _buy(self, model: str, parameters: Mapping[str, Any], wanted: str) -> SubmittedRequest:
         self.submitting = True
         try:
-            request = self.hook.submit(model, parameters)
+            request = self.request = self.hook.submit(model, parameters)
+            # First of all the id into the log: whatever breaks from here on, a person can find it there.
+            self.log.info("Bought request %s of %s.", request.request_id, model)
+            self._write(request, wanted)
         except AirflowTaskTimeout as error:
+            if self.recorded:
+                raise
             # Airflow would retry this one, and so buy again.
+            known = f" Its id is {self.request.request_id}." if self.request else ""
             raise SubmitOutcomeUnknown(
                 f"execution_timeout ended the task while its submit of {model} was under way. A request may "
-                "exist and be billed; it was not sent again. Look into the request history of the Segmind "
-                "console before running the task once more."
+                f"exist and be billed; it was not sent again.{known} Look into the request history of the "
+                "Segmind console before running the task once more."
             ) from error
+        except SubmitOutcomeUnknown:
+            raise
+        except SegmindError:
+            self.submitting = False
+            raise
         self.submitting = False
-        # First of all the id into the log: whatever breaks from here on, a person can find it there.
-        self.log.info("Bought request %s of %s.", request.request_id, model)
         return request
 
     def _write(self, request: SubmittedRequest, wanted: str) -> None:

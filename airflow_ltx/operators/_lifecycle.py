@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_ltx.exceptions import DestinationError, RequestFailed, ResultExpired, SegmindError
+from airflow_ltx.exceptions import (
+    DestinationError,
+    RequestFailed,
+    ResultExpired,
+    SegmindError,
+    SubmitOutcomeUnknown,
+)
 
 if TYPE_CHECKING:
     from airflow_ltx.operators._attempt import Attempt
@@ -20,7 +26,7 @@ def fail_before_purchase(error: SegmindError, attempt: Attempt | None) -> NoRetu
     :raises AirflowFailException: No retry can mend it, and nothing is outstanding.
     """
     outstanding = attempt.outstanding if attempt else None
-    if outstanding is not None:
+    if outstanding is not None and not isinstance(error, SubmitOutcomeUnknown):
         error.retryable = True
         _append(error, f"Request {outstanding}, bought by an earlier try, goes on: a retry takes it up.")
     elif isinstance(error, DestinationError):

@@ -99,11 +99,12 @@ def _get(http: httpx.Client, url: str, extensions: dict[str, Any]) -> httpx.Resp
         with unlogged():
             return http.send(http.build_request("GET", url, extensions=extensions), stream=True)
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
+        # Not chained: the text quotes parts of a URL that may be signed.
         raise DownloadFailed(
             f"{without_query(url)} cannot be fetched ({type(error).__name__}): it, or the place it "
             "redirects to, is no usable URL, and is not followed.",
             transient=False,
-        ) from error
+        ) from None
 
 
 def _check_status(status: int, url: str) -> None:

@@ -26,13 +26,13 @@ POOL_TIMEOUT = 15.0
 LARGEST_ANSWER = 32 * 1024 * 1024
 """Bytes. JSON answers are a few KB; models that put base64 into them stay far below this too."""
 
+# Not LocalProtocolError: it can also come of a body that was half sent.
 _NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
 )
 
 

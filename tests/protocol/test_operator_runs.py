@@ -507,3 +507,71 @@ def test_a_service_that_goes_away_while_waiting_is_not_said_to_have_billed_nothi
     with pytest.raises(WaitTimeout, match="will be billed") as caught:
         run.try_once()
     assert "nothing is billed" not in str(caught.value) + told()
+
+
+def changing_prompts():
+    """A run whose prompt differs on every try."""
+    prompts = iter(f"{PROMPT} {number}" for number in range(9))
+    return TaskRun(
+        lambda: LTXSubmitOperator(
+            task_id="t", prompt=next(prompts), timeout=0.1, poll_interval=0.05, deferrable=False
+        )
+    )
+
+
+def test_a_lost_answer_is_final_even_if_an_older_request_is_outstanding(segmind):
+    """The older one will not be taken up, since it is another one: a retry could only buy."""
+    segmind.configure(inference_seconds=30)
+    run = changing_prompts()
+    with pytest.raises(WaitTimeout):
+        run.try_once()
+    segmind.add_faults("submit:after:reset")
+    with pytest.raises(AirflowFailException, match="may exist and be billed") as caught:
+        run.try_once()
+    assert "a retry takes it up" not in str(caught.value)
+    assert len(segmind.ledger.submissions) == 2
+
+
+def test_a_record_of_an_abandoned_request_is_replaced_after_the_wait(segmind, monkeypatch):
+    segmind.configure(inference_seconds=30)
+    run = changing_prompts()
+    with pytest.raises(WaitTimeout):
+        run.try_once()
+    segmind.configure(inference_seconds=0.05)
+    run.build = lambda: LTXSubmitOperator(task_id="t", prompt=PROMPT, timeout=20, poll_interval=0.05)
+    write, failures = TaskState.set, iter([True])
+
+    def fails_once(self, key, value, **options):
+        if next(failures, False):
+            raise ConnectionError("the api-server is away")
+        write(self, key, value, **options)
+
+    monkeypatch.setattr(TaskState, "set", fails_once)
+    result = run.try_once()
+    assert run.state.get("airflow_ltx.request")["request_id"] == result["request_id"]
+
+
+def test_a_store_that_fails_at_the_very_end_does_not_fail_a_task_that_has_its_video(
+    segmind, video, tmp_path, monkeypatch, told
+):
+    write, good = TaskState.set, iter([True])
+
+    def works_once(self, key, value, **options):
+        if not next(good, False):
+            raise ConnectionError("the api-server is away")
+        write(self, key, value, **options)
+
+    monkeypatch.setattr(TaskState, "set", works_once)
+    result = video(destination=f"file://{tmp_path}/").try_once()
+    assert Path(result["uri"].removeprefix("file://")).exists()
+    assert "could not be settled" in told()
+
+
+def test_execution_timeout_between_the_purchase_and_its_record_is_not_retried(segmind, video, monkeypatch):
+    def timed_out(self, key, value, **options):
+        raise AirflowTaskTimeout("Timeout")
+
+    monkeypatch.setattr(TaskState, "set", timed_out)
+    with pytest.raises(AirflowFailException) as caught:
+        video().try_once()
+    assert segmind.ledger.submissions[0].request_id in str(caught.value)

@@ -18,7 +18,6 @@ BEFORE = {
     httpx.PoolTimeout,
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
 }
 
 
