@@ -30,9 +30,13 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_ltx.operators.segmind", "airflow_ltx.operators.ltx"],
             },
         ],
+        "sensors": [
+            {"integration-name": _INTEGRATION, "python-modules": ["airflow_ltx.sensors.segmind"]},
+        ],
         "triggers": [
             {"integration-name": _INTEGRATION, "python-modules": ["airflow_ltx.triggers.segmind"]},
         ],
+        "extra-links": ["airflow_ltx.links.segmind.SegmindOutputLink"],
         "connection-types": [
             {
                 "connection-type": "segmind",

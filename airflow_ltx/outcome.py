@@ -6,18 +6,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_ltx.segmind.models import Metrics, Output, RequestResult, State, SubmittedRequest
+from airflow_ltx.segmind.models import Metrics, Output, RequestResult, State
 from airflow_ltx.segmind.polling import RECORD_KEPT
 
 if TYPE_CHECKING:
     from airflow_ltx.landing.land import Landed
+    from airflow_ltx.request import Request
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A request as far as the task knows it. Times are epoch seconds, sizes bytes, money US dollars."""
 
-    request: SubmittedRequest
+    request: Request
     state: State
     outputs: tuple[Output, ...] = ()
     seed: int | None = None
@@ -29,7 +30,7 @@ class Outcome:
     @classmethod
     def of(
         cls,
-        request: SubmittedRequest,
+        request: Request,
         result: RequestResult,
         metrics: Metrics,
         *,
@@ -77,7 +78,7 @@ class Outcome:
             "inference_time": self.metrics.inference_time,
             "submitted_at": _iso(self.request.submitted_at),
             "completed_at": _iso(self.completed_at),
-            "expires_at": _iso(self.request.submitted_at + RECORD_KEPT),
+            "expires_at": _iso(_expiry(self.request.submitted_at)),
             "reused": self.reused,
         }
 
@@ -95,6 +96,10 @@ def merge(first: Metrics, second: Metrics) -> Metrics:
 def _drawn(sent: object) -> int | None:
     # A negative seed asked the service to draw one, and it did not say which.
     return sent if isinstance(sent, int) and not isinstance(sent, bool) and sent >= 0 else None
+
+
+def _expiry(submitted_at: float | None) -> float | None:
+    return None if submitted_at is None else submitted_at + RECORD_KEPT
 
 
 def _iso(moment: float | None) -> str | None:

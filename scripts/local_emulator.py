@@ -116,6 +116,10 @@ class LocalEmulator:
         """Change its settings while it runs."""
         self._admin("settings", changes)
 
+    def set_faults(self, *rules: str) -> None:
+        """Replace the script of faults; rules in their compact form."""
+        self._admin("faults", list(rules))
+
     def stop(self) -> None:
         self._processes.stop(grace=3.0)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
 from airflow.sdk.exceptions import TaskDeferred
 
 
@@ -38,9 +39,17 @@ class TaskInstance:
     try_number: int
     max_tries: int
     xcom: dict[str, Any] = field(default_factory=dict)
+    map_index: int = -1
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcom[key] = json.loads(json.dumps(value))
+
+    def get_first_reschedule_date(self, context: Any) -> None:
+        return None
+
+    def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> Any:
+        assert map_indexes == self.map_index
+        return self.xcom.get(key)
 
 
 @dataclass
@@ -49,6 +58,7 @@ class TaskRun:
 
     :param build: Makes the operator anew for each leg, as Airflow does.
     :param state: None for an Airflow without task state.
+    :param links: What each leg left as the target of the button on the task page.
     """
 
     build: Callable[[], Any]
@@ -57,10 +67,22 @@ class TaskRun:
     tries: int = 0
     deferred: list[TaskDeferred] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
     ti: TaskInstance | None = None
 
     def try_once(self) -> Any:
         """One try, deferral and all; returns what the task returns or raises what it raises."""
+        return self._try(lambda deferral: {"event": asyncio.run(self.fire(deferral))})
+
+    def try_with(self, answer: Callable[[TaskDeferred], Any]) -> Any:
+        """One try whose deferral ``answer`` ends: with the reason for which Airflow gave it up."""
+        return self._try(answer)
+
+    def try_without_answer(self, error: str) -> Any:
+        """One try whose trigger never fires, and which Airflow ends with ``error``."""
+        return self._try(lambda deferral: error)
+
+    def _try(self, answer: Callable[[TaskDeferred], Any]) -> Any:
         self.tries += 1
         # XComs of an earlier try are gone before anything of this one runs.
         self.ti = TaskInstance(self.tries, self.max_tries)
@@ -68,11 +90,16 @@ class TaskRun:
         if self.state is not None:
             context["task_state_store"] = self.state
         try:
-            return self._rendered(context).execute(context)
+            return self._leg(context, lambda operator: operator.execute(context))
         except TaskDeferred as deferral:
             self.deferred.append(deferral)
-            event = asyncio.run(self.fire(deferral))
-            return self._resume(deferral, context, event)
+            told = answer(deferral)
+            method, kwargs = deferral.method_name, {**(deferral.kwargs or {})}
+            if isinstance(told, str):
+                method, kwargs = TRIGGER_FAIL_REPR, {"error": told}
+            else:
+                kwargs |= told
+            return self._leg(context, lambda operator: operator.resume_execution(method, kwargs, context))
 
     def clear(self) -> None:
         """A person clears the task: Airflow raises max_tries and keeps the task state."""
@@ -89,9 +116,16 @@ class TaskRun:
             return payload
         raise AssertionError("the trigger ended without an event")
 
-    def _resume(self, deferral: TaskDeferred, context: dict[str, Any], event: Any) -> Any:
-        method = getattr(self._rendered(context), deferral.method_name)
-        return method(context, event=event, **(deferral.kwargs or {}))
+    def _leg(self, context: dict[str, Any], call: Callable[[Any], Any]) -> Any:
+        operator = self._rendered(context)
+        try:
+            return call(operator)
+        finally:
+            # Airflow asks at the end of each leg, on whatever the leg made of its operator.
+            self.links += [
+                link.get_link(operator, ti_key=None)
+                for link in getattr(operator, "operator_extra_links", ())
+            ]
 
     def _rendered(self, context: dict[str, Any]) -> Any:
         operator = self.build()

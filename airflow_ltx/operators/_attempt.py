@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow_ltx.durability.record import Record, Step, decide, fingerprint
 from airflow_ltx.durability.store import record_store
 from airflow_ltx.exceptions import SegmindError, SubmitOutcomeUnknown
+from airflow_ltx.request import GivenRequest
 from airflow_ltx.segmind.models import SubmittedRequest
 
 if TYPE_CHECKING:
@@ -98,6 +99,13 @@ class Attempt:
             self.reused = self.record.try_number != self.ti.try_number
         elif wanted is not None:
             self._write(request, wanted)
+
+    def deferred_request(self, task_id: str, model: str) -> GivenRequest | None:
+        """The request that an earlier leg of this try went to wait for, as far as anything remembers it."""
+        if self.record is not None and not self.record.settled:
+            return GivenRequest(self.record.request_id, self.record.model, self.record.submitted_at)
+        request_id = self.ti.xcom_pull(task_ids=task_id, key="request_id", map_indexes=self.ti.map_index)
+        return GivenRequest(request_id, model) if isinstance(request_id, str) and request_id else None
 
     def push(self, values: Mapping[str, Any]) -> None:
         """Publish XComs that are not None; one that cannot be published does not end a paid task."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
-
-from airflow.sdk.exceptions import AirflowFailException
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_ltx.exceptions import (
     DestinationError,
@@ -13,12 +11,13 @@ from airflow_ltx.exceptions import (
     SegmindError,
     SubmitOutcomeUnknown,
 )
+from airflow_ltx.failure import raise_to_airflow
 
 if TYPE_CHECKING:
     from airflow_ltx.operators._attempt import Attempt
 
 
-def fail_before_purchase(error: SegmindError, attempt: Attempt | None) -> NoReturn:
+def fail_before_purchase(error: SegmindError, attempt: Attempt | None, log: Any) -> NoReturn:
     """Raise an error that kept this try from buying.
 
     If an earlier try bought, the task must be retried: the error stands between it and what was paid for.
@@ -31,7 +30,7 @@ def fail_before_purchase(error: SegmindError, attempt: Attempt | None) -> NoRetu
         _append(error, f"Request {outstanding}, bought by an earlier try, goes on: a retry takes it up.")
     elif isinstance(error, DestinationError):
         _append(error, "Nothing was sent or billed.")
-    _raise(error)
+    raise_to_airflow(error, log)
 
 
 def fail_after_purchase(error: SegmindError, attempt: Attempt, request_id: str) -> NoReturn:
@@ -45,15 +44,9 @@ def fail_after_purchase(error: SegmindError, attempt: Attempt, request_id: str) 
         # What is broken now does not undo the purchase: a retry must come, and take it up.
         error.retryable = True
         _append(error, attempt.next_try(request_id))
-    _raise(error)
+    raise_to_airflow(error, attempt.log)
 
 
 def _append(error: SegmindError, sentence: str) -> None:
     error.message = f"{error.message} {sentence}"
     error.args = (error.message,)
-
-
-def _raise(error: SegmindError) -> NoReturn:
-    if error.retryable:
-        raise error
-    raise AirflowFailException(error.message) from error

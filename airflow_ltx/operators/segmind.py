@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
 
-from airflow_ltx.exceptions import ConfigurationError, InvalidParameter, SegmindError
+from airflow_ltx.exceptions import InvalidParameter, SegmindError
+from airflow_ltx.links.segmind import SegmindOutputLink
 from airflow_ltx.operators import _arguments
+from airflow_ltx.operators._destination import check_literal_destination, destination_of
 from airflow_ltx.operators._lifecycle import fail_after_purchase, fail_before_purchase
 from airflow_ltx.segmind.coerce import Problem, check_slug, json_object
 
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
     from airflow_ltx.triggers.segmind import SegmindRequestTrigger
 
 DEFAULT_TIMEOUT = 1200.0
-_BACKSTOP = 660.0
-"""Seconds from a wait's own deadline to Airflow's: the landing limit and a minute. Airflow's skips
-``execute_complete``, so it must never come first."""
 
 
 class SegmindSubmitOperator(BaseOperator):
@@ -73,6 +72,7 @@ class SegmindSubmitOperator(BaseOperator):
         "destination_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"parameters": "json"}
+    operator_extra_links = (SegmindOutputLink(),)
     ui_color = "#e8e4fb"
 
     published: ClassVar[Mapping[str, str]] = {"output_url": "output_url", "output_uri": "uri"}
@@ -104,6 +104,7 @@ class SegmindSubmitOperator(BaseOperator):
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.wait_for_completion = wait_for_completion
+        self.output_link: str | None = None
         self._attempt: Attempt | None = None
         # A mapped task is built on the worker, where an error here would be retried for nothing; execute()
         # checks the same things there, and fails for good.
@@ -127,11 +128,11 @@ class SegmindSubmitOperator(BaseOperator):
 
                 prepare(destination)
             if self.deferrable and self.wait_for_completion:
-                self._check_wire_format()
+                self._check_storable()
             self._advise()
             request = attempt.obtain(self.model, parameters)
         except SegmindError as error:
-            fail_before_purchase(error, attempt)
+            fail_before_purchase(error, attempt, self.log)
         if not self.wait_for_completion:
             from airflow_ltx.operators._finish import submitted_only
 
@@ -143,8 +144,8 @@ class SegmindSubmitOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Resume after the trigger's event: land the file, publish the result."""
+        from airflow_ltx.collect import look_again
         from airflow_ltx.durability.record import fingerprint
-        from airflow_ltx.operators._finish import look_again
         from airflow_ltx.segmind.models import SubmittedRequest
         from airflow_ltx.triggers.event import RequestEvent
 
@@ -159,10 +160,22 @@ class SegmindSubmitOperator(BaseOperator):
         try:
             parameters, destination = self._checked(attempt)
             attempt.resume(request, fingerprint(self.model, parameters))
-            told = look_again(attempt, request, told)
+            told = look_again(attempt.hook, request, told, self.log)
         except SegmindError as error:
             fail_after_purchase(error, attempt, request.request_id)
         return self._finish(attempt, request, told, parameters, destination)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume; if the triggerer did not answer, look at the request before giving up: it is paid for."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except (TaskDeferralTimeout, TaskDeferralError) as error:
+            from airflow_ltx.triggers.deferral import unanswered
+
+            request = self._begin(context).deferred_request(self.task_id, self.model)
+            if request is None:
+                raise
+            return self.execute_complete(context, unanswered(request, error).to_payload())
 
     def on_kill(self) -> None:
         """The task's process is being ended. Says what becomes of the request."""
@@ -182,14 +195,15 @@ class SegmindSubmitOperator(BaseOperator):
         try:
             attempt = Attempt.begin(context, SegmindHook(str(self.segmind_conn_id)), self.log)
         except SegmindError as error:
-            fail_before_purchase(error, None)
+            fail_before_purchase(error, None, self.log)
         self._attempt = attempt
         return attempt
 
     def _checked(self, attempt: Attempt) -> tuple[dict[str, Any], Destination | None]:
         """Check what was rendered, and that the connection can work."""
         self._check_arguments()
-        parameters, destination = self._request_parameters(), self._destination()
+        parameters = self._request_parameters()
+        destination = destination_of(self.destination, self.destination_conn_id, self.land_in)
         attempt.hook.get_conn()
         return parameters, destination
 
@@ -201,7 +215,7 @@ class SegmindSubmitOperator(BaseOperator):
         destination: Destination | None,
     ) -> Any:
         """Wait for the request: in the triggerer, or here."""
-        from airflow_ltx.operators._wait import wait_on_worker
+        from airflow_ltx.collect import wait_on_worker
         from airflow_ltx.segmind.polling import Ending
 
         timeout = _arguments.seconds("timeout", self.timeout) or DEFAULT_TIMEOUT
@@ -219,12 +233,12 @@ class SegmindSubmitOperator(BaseOperator):
         return self._finish(attempt, request, told, parameters, destination)
 
     def _defer_until(self, attempt: Attempt, request: SubmittedRequest, deadline: float) -> NoReturn:
-        # The trigger's last look and the reading of the result each may take what the connection allows.
-        looks = 4 * attempt.hook.config.timeout
+        from airflow_ltx.triggers.deferral import backstop
+
         self.defer(
             trigger=self._trigger(request, deadline),
             method_name="execute_complete",
-            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP + looks),
+            timeout=backstop(deadline, attempt.hook.config.timeout),
         )
 
     def _finish(
@@ -252,6 +266,7 @@ class SegmindSubmitOperator(BaseOperator):
         return result
 
     def _publish(self, attempt: Attempt, result: dict[str, Any]) -> None:
+        self.output_link = result.get("output_url")
         attempt.push({key: result.get(source) for key, source in self.published.items()})
 
     def _advise(self) -> None:
@@ -262,28 +277,16 @@ class SegmindSubmitOperator(BaseOperator):
         return result
 
     def _trigger(self, request: SubmittedRequest, deadline: float) -> SegmindRequestTrigger:
-        from airflow_ltx.triggers.early_event import configured_min_heartbeat_interval, not_before
-        from airflow_ltx.triggers.segmind import SegmindRequestTrigger
+        from airflow_ltx.triggers.deferral import request_trigger
 
-        return SegmindRequestTrigger(
-            request.request_id,
-            str(self.segmind_conn_id),
-            model=request.model,
-            submitted_at=request.submitted_at,
-            deadline=deadline,
-            poll_interval=_arguments.seconds("poll_interval", self.poll_interval),
-            not_before=not_before(time.time(), configured_min_heartbeat_interval()),
-        )
+        interval = _arguments.seconds("poll_interval", self.poll_interval)
+        return request_trigger(request, str(self.segmind_conn_id), deadline=deadline, poll_interval=interval)
 
-    def _check_wire_format(self) -> None:
-        """Store and read the trigger before the purchase: Airflow does so only after it."""
+    def _check_storable(self) -> None:
         from airflow_ltx.segmind.models import SubmittedRequest
+        from airflow_ltx.triggers.deferral import check_storable
 
-        trigger = self._trigger(SubmittedRequest("0" * 32, self.model, time.time()), time.time())
-        _, kwargs = trigger.serialize()
-        stored = json.loads(json.dumps(kwargs))
-        if type(trigger)(**stored).serialize()[1] != kwargs:
-            raise ConfigurationError(f"The trigger's arguments do not survive storing: {kwargs!r}.")
+        check_storable(self._trigger(SubmittedRequest("0" * 32, self.model, time.time()), time.time()))
 
     def _check_arguments(self) -> None:
         """Raise for what makes no sense, whatever the templates will say."""
@@ -311,15 +314,7 @@ class SegmindSubmitOperator(BaseOperator):
         self._check_literal_destination()
 
     def _check_literal_destination(self) -> None:
-        """The whole destination if it is a literal, else the scheme in front of its first template."""
-        if self.destination is None:
-            return
-        if _arguments.is_literal(self.destination, ()):
-            self._destination()
-        elif isinstance(self.destination, str):
-            from airflow_ltx.landing.destination import check_scheme
-
-            check_scheme(self.destination)
+        check_literal_destination(self.destination, self.destination_conn_id, self.land_in)
 
     def _request_parameters(self) -> dict[str, Any]:
         """The JSON object that is sent, from rendered values."""
@@ -327,19 +322,3 @@ class SegmindSubmitOperator(BaseOperator):
             return json_object("parameters", self.parameters) or {}
         except Problem as problem:
             raise InvalidParameter([str(problem)], model=str(self.model)) from None
-
-    def _destination(self) -> Destination | None:
-        if self.destination is None:
-            return None
-        from airflow_ltx.landing.destination import parse_destination
-
-        destination = parse_destination(self.destination)
-        if self.destination_conn_id is not None:
-            raise InvalidParameter(
-                ["destination_conn_id is given for a file:// destination, which needs none"]
-            )
-        if destination.scheme == "file" and self.land_in == "triggerer":
-            raise InvalidParameter(
-                ["land_in is 'triggerer', and the triggerer's disk is not the worker's: use 'worker'"]
-            )
-        return destination

@@ -124,6 +124,12 @@ class AirflowApi:
             body["dag_run_id"] = run_id
         return str(self.request("POST", _path("dags", dag_id, "dagRuns"), body)["dag_run_id"])
 
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """The DAG's runs as the API describes them, the oldest first."""
+        return list(
+            self.request("GET", _path("dags", dag_id, "dagRuns"), limit=_PAGE, order_by="id")["dag_runs"]
+        )
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         return str(self.request("GET", _path("dags", dag_id, "dagRuns", run_id))["state"])
 
@@ -151,6 +157,11 @@ class AirflowApi:
             )["value"]
             for row in rows
         }
+
+    def links(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, str | None]:
+        """The targets of the buttons on the task's page, by their labels."""
+        where = _path("dags", dag_id, "dagRuns", run_id, "taskInstances", task_id, "links")
+        return dict(self.request("GET", where, map_index=map_index)["extra_links"])
 
     def task_log_records(
         self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1, map_index: int = -1

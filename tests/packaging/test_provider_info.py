@@ -26,7 +26,7 @@ def test_the_package_name_is_the_distributions():
     assert metadata.distribution(INFO["package-name"]).version == airflow_ltx.__version__
 
 
-@pytest.mark.parametrize("kind", ["hooks", "operators", "triggers"])
+@pytest.mark.parametrize("kind", ["hooks", "operators", "sensors", "triggers"])
 def test_every_named_module_exists(kind):
     for entry in INFO[kind]:
         for module in entry["python-modules"]:
@@ -35,11 +35,11 @@ def test_every_named_module_exists(kind):
 
 def test_every_module_of_a_kind_is_named():
     root = Path(airflow_ltx.__file__).parent
-    for kind in ("hooks", "operators", "triggers"):
+    for kind in ("hooks", "operators", "sensors", "triggers"):
         public = {
             f"airflow_ltx.{kind}.{path.stem}"
             for path in (root / kind).glob("*.py")
-            if not path.stem.startswith("_") and path.stem not in ("event", "early_event")
+            if not path.stem.startswith("_") and path.stem not in ("deferral", "event", "early_event")
         }
         assert public == {module for entry in INFO[kind] for module in entry["python-modules"]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,6 +72,9 @@ def airflow_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             env={
                 "AIRFLOW_CONN_SEGMIND_DEFAULT": service.connection(),
                 "AIRFLOW_CONN_SEGMIND_WRONG_KEY": replace(service, key="not-the-key").connection(),
+                "AIRFLOW_CONN_SEGMIND_HASTY": json.dumps(
+                    {**json.loads(service.connection()), "extra": {"timeout": 1}}
+                ),
                 "AIRFLOW_VAR_LTX_DESTINATION": f"file://{output}/",
             },
         )

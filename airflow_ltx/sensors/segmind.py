@@ -1,0 +1,223 @@
+"""Wait for a request that something else submitted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+)
+
+from airflow_ltx.exceptions import OutputMissing, RequestFailed, SegmindError, WaitTimeout
+from airflow_ltx.failure import raise_to_airflow
+from airflow_ltx.links.segmind import SegmindOutputLink
+from airflow_ltx.request import GivenRequest
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_ltx.hooks.segmind import SegmindHook
+    from airflow_ltx.triggers.event import RequestEvent
+
+DEFAULT_TIMEOUT = 1200.0
+DEFAULT_POKE_INTERVAL = 10.0
+
+_NO_RETRY = (
+    "The sensor buys nothing and is not retried after its timeout, as no sensor is: clear it to wait again."
+)
+
+
+class SegmindRequestSensor(BaseSensorOperator):
+    """Wait for a request by its id, and return its result. **Buys nothing**, however often it runs.
+
+    For a request that another task submitted (``wait_for_completion=False``), another DAG, or a person. It
+    does not copy the file, which the service deletes after some days.
+
+    **A retry** looks at the same request again. Permanent ends fail for good: the request failed, its record
+    has expired, the id is none. A key that is refused and an id that the service does not know may be a
+    matter of the connection, and are retried.
+
+    :param request_id: The id, or the return value of the task that submitted the request
+        (``submit.output``): with that a fresh request's lag is told from a wrong id. (templated)
+    :param segmind_conn_id: Connection whose key submitted it. (templated)
+    :param deferrable: Wait in the triggerer. False waits as ``mode`` says: ``"poke"`` holds the worker slot,
+        ``"reschedule"`` frees it between looks.
+    :param poke_interval: Seconds between looks.
+    :param timeout: Seconds from the start of the try, default 1200. Then the sensor fails without retry, as
+        all sensors do; the request goes on and is billed when it completes.
+    :param soft_fail: Skip instead of failing after the timeout, and where the request failed for good.
+
+    ``exponential_backoff``, ``max_wait`` and ``silent_fail`` only matter with ``deferrable=False``.
+
+    Returns the dict of :class:`~airflow_ltx.operators.segmind.SegmindSubmitOperator`; what the sensor cannot
+    know is null. Pushes ``request_id`` and ``output_url``.
+    """
+
+    template_fields: Sequence[str] = ("request_id", "segmind_conn_id")
+    operator_extra_links = (SegmindOutputLink(),)
+    ui_color = "#e8e4fb"
+
+    def __init__(
+        self,
+        *,
+        request_id: str | Mapping[str, Any],
+        segmind_conn_id: str = "segmind_default",
+        deferrable: bool = True,
+        poke_interval: float | timedelta = DEFAULT_POKE_INTERVAL,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        self.request_id = request_id
+        self.segmind_conn_id = segmind_conn_id
+        self.deferrable = deferrable
+        self.output_link: str | None = None
+        self._seen_at: float | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Look once; defer if there is more to wait for."""
+        with self._skipping(), self._failing():
+            context["ti"].xcom_push(key="request_id", value=self._request().request_id)
+            if self.deferrable:
+                look = self.poke(context)
+                if look:
+                    return look.xcom_value
+                self._defer()
+        return self._poke_on(context)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """One look. Done with the result, or not done yet."""
+        from airflow_ltx.collect import wait_on_worker
+        from airflow_ltx.segmind.polling import Ending
+
+        with self._failing():
+            request, hook = self._request(), self._hook()
+            told = wait_on_worker(hook, request, deadline=0.0, interval=None, log=self.log)
+            if told.status == Ending.TIMEOUT.value:
+                self._seen_at = time.time()
+                return PokeReturnValue(False)
+            if told.status == Ending.DENIED.value and self._refusal_is_news(context):
+                return PokeReturnValue(False)
+            return PokeReturnValue(True, self._result(context, hook, request, told))
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Resume after the trigger's event."""
+        from airflow_ltx.collect import look_again
+        from airflow_ltx.triggers.event import RequestEvent
+
+        with self._skipping(), self._failing():
+            told = RequestEvent.from_payload(event)
+            request, hook = self._request(), self._hook()
+            told = look_again(hook, request, told, self.log)
+            return self._result(context, hook, request, told)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume; if the triggerer did not answer, look at the request before giving up."""
+        from airflow_ltx.triggers.deferral import unanswered
+
+        try:
+            # Not the sensor's own, which makes a time-out of it before anybody has looked.
+            return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+        except (TaskDeferralTimeout, TaskDeferralError) as error:
+            return self.execute_complete(context, unanswered(self._request(), error).to_payload())
+
+    def on_kill(self) -> None:
+        """The task's process is being ended."""
+        self.log.info("The request goes on; the sensor can be run again at no cost.")
+
+    def _poke_on(self, context: Context) -> Any:
+        try:
+            return super().execute(context)
+        except AirflowSensorTimeout as error:
+            raise AirflowSensorTimeout(
+                f"Request {self._request().request_id} is still running after {self.timeout:g} s. It goes on "
+                f"and is billed when it completes. {_NO_RETRY}"
+            ) from error
+
+    def _defer(self) -> NoReturn:
+        from airflow_ltx.triggers.deferral import backstop, check_storable, request_trigger
+
+        deadline = time.time() + self.timeout
+        trigger = request_trigger(
+            self._request(),
+            str(self.segmind_conn_id),
+            deadline=deadline,
+            poll_interval=self.poke_interval or None,
+        )
+        check_storable(trigger)
+        self.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            timeout=backstop(deadline, self._hook().config.timeout),
+        )
+
+    def _request(self) -> GivenRequest:
+        return GivenRequest.read(self.request_id)
+
+    def _hook(self) -> SegmindHook:
+        from airflow_ltx.hooks.segmind import SegmindHook
+
+        return SegmindHook(str(self.segmind_conn_id))
+
+    def _refusal_is_news(self, context: Context) -> bool:
+        """Whether an earlier look succeeded: keys are rotated, and that ends no wait at once."""
+        from airflow_ltx.segmind.polling import DENIED_GRACE
+
+        if self.reschedule:
+            # Each look is a process of its own, and knows of the others only that they were.
+            return context["ti"].get_first_reschedule_date(context) is not None
+        return self._seen_at is not None and time.time() - self._seen_at < DENIED_GRACE
+
+    def _result(
+        self, context: Context, hook: SegmindHook, request: GivenRequest, told: RequestEvent
+    ) -> dict[str, Any]:
+        from airflow_ltx.collect import collect
+        from airflow_ltx.outcome import Outcome
+
+        try:
+            result = collect(hook, request, told)
+        except WaitTimeout as error:
+            raise AirflowSensorTimeout(f"{error.message} {_NO_RETRY}") from error
+        outcome = Outcome.of(
+            request,
+            result,
+            told.metrics,
+            completed_at=told.completed_at,
+            reused=False,
+            sent_seed=None,
+        ).to_xcom()
+        self.output_link = outcome["output_url"]
+        context["ti"].xcom_push(key="output_url", value=outcome["output_url"])
+        return outcome
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Errors of the service as Airflow takes them: for good, or to be retried."""
+        try:
+            yield
+        except SegmindError as error:
+            # A request that failed, or has no file, does not change; another look may mend the rest.
+            raise_to_airflow(error, self.log, over=isinstance(error, RequestFailed | OutputMissing))
+
+    @contextmanager
+    def _skipping(self) -> Iterator[None]:
+        """``soft_fail`` and ``never_fail``, which Airflow itself heeds only where it pokes."""
+        try:
+            yield
+        except (AirflowSensorTimeout, AirflowFailException) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"{error} Skipped, as soft_fail or never_fail is set.") from error
+            raise
+        except SegmindError as error:
+            if self.never_fail:
+                raise AirflowSkipException(f"{error.message} Skipped, as never_fail is set.") from error
+            raise

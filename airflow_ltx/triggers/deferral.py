@@ -1,0 +1,80 @@
+"""How a task hands its wait to the triggerer, and what it makes of a triggerer that did not answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import TaskDeferralTimeout
+
+from airflow_ltx.exceptions import ConfigurationError
+from airflow_ltx.segmind.polling import Ending
+from airflow_ltx.triggers.early_event import configured_min_heartbeat_interval, not_before
+from airflow_ltx.triggers.event import BROKEN, RequestEvent
+from airflow_ltx.triggers.segmind import SegmindRequestTrigger
+
+if TYPE_CHECKING:
+    from airflow_ltx.request import Request
+
+BACKSTOP = 660.0
+"""Seconds from a wait's own deadline to Airflow's: the landing limit and a minute. Airflow's skips
+``execute_complete``, so it must never come first."""
+
+
+def request_trigger(
+    request: Request, segmind_conn_id: str, *, deadline: float, poll_interval: float | None
+) -> SegmindRequestTrigger:
+    """The trigger of a task that defers now. ``deadline``: epoch seconds."""
+    return SegmindRequestTrigger(
+        request.request_id,
+        segmind_conn_id,
+        model=request.model,
+        submitted_at=request.submitted_at,
+        deadline=deadline,
+        poll_interval=poll_interval,
+        not_before=not_before(time.time(), configured_min_heartbeat_interval()),
+    )
+
+
+def check_storable(trigger: SegmindRequestTrigger) -> None:
+    """Store and read a trigger as Airflow will; before the purchase, since Airflow does so only after it.
+
+    :raises ConfigurationError: It does not come back as it was.
+    """
+    _, kwargs = trigger.serialize()
+    stored = json.loads(json.dumps(kwargs))
+    if type(trigger)(**stored).serialize()[1] != kwargs:
+        raise ConfigurationError(f"The trigger's arguments do not survive storing: {kwargs!r}.")
+
+
+def backstop(deadline: float, call_timeout: float) -> timedelta:
+    """Airflow's own time-out for the deferral.
+
+    :param deadline: Epoch seconds at which the trigger gives up by itself.
+    :param call_timeout: Seconds that one call may take: the last look and the reading of the result come
+        after the deadline.
+    """
+    return timedelta(seconds=max(0.0, deadline - time.time()) + BACKSTOP + 4 * call_timeout)
+
+
+def unanswered(request: Request, error: Exception) -> RequestEvent:
+    """The event that a triggerer which timed out or could not run the trigger did not send."""
+    if isinstance(error, TaskDeferralTimeout):
+        status = Ending.TIMEOUT.value
+        reason = (
+            "no triggerer finished the wait in time. Check that one is running ('airflow jobs check "
+            "--job-type TriggererJob'), that it has room ([triggerer] capacity) and that this package is "
+            "installed there"
+        )
+    else:
+        status = BROKEN
+        reason = f"{error}; check that this package is installed where the triggerer runs"
+    return RequestEvent(
+        status=status,
+        request_id=request.request_id,
+        model=request.model,
+        submitted_at=request.submitted_at,
+        reason=reason,
+    )
