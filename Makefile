@@ -48,7 +48,7 @@ test-system: $(DEV) ## Tests that start a real Airflow, one after the other
 lint: $(DEV) ## ruff, ruff format, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p airflow_ltx -p local_airflow -p showcase -m local_emulator -m demo -m up
+	$(BIN)/mypy -p airflow_ltx -p local_airflow -p local_compose -p showcase -m local_emulator -m demo -m up
 
 .PHONY: install
 install: $(DEV) ## Only what the targets above install by themselves

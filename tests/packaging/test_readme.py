@@ -6,14 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
-from airflow.sdk import DAG, Connection
+from airflow.sdk import DAG, Connection, task
 
 from airflow_ltx.hooks._connection import client_config
+from airflow_ltx.hooks.segmind import SegmindHook
 from airflow_ltx.operators.ltx import LTXSubmitOperator
 from airflow_ltx.segmind.ltx import PARAMETERS
+from airflow_ltx.sensors.segmind import SegmindRequestSensor
 
 README = Path(__file__).resolve().parents[2].joinpath("README.md").read_text()
-DAG_FILE, MAPPED = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[:2]
+DAG_FILE, *SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+EXAMPLES = Path(__file__).resolve().parents[2] / "dags_examples"
 
 
 def test_the_dag_of_the_quick_start_is_short_and_can_be_parsed(tmp_path):
@@ -23,22 +26,46 @@ def test_the_dag_of_the_quick_start_is_short_and_can_be_parsed(tmp_path):
     file.write_text(DAG_FILE)
     bag = DagBag(dag_folder=file)
     assert bag.import_errors == {}
-    (task,) = bag.dags["my_video"].tasks
-    assert isinstance(task, LTXSubmitOperator)
-    assert task.retries > 0
+    (video,) = bag.dags["my_video"].tasks
+    assert isinstance(video, LTXSubmitOperator)
+    assert video.retries > 0
     assert len([line for line in DAG_FILE.splitlines() if line.strip()]) <= 15
 
 
-def test_the_mapped_task_can_be_parsed():
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_every_other_snippet_is_the_inside_of_a_dag(snippet):
+    names = {
+        "LTXSubmitOperator": LTXSubmitOperator,
+        "SegmindRequestSensor": SegmindRequestSensor,
+        "task": task,
+    }
     with DAG("d", schedule=None) as dag:
-        exec(MAPPED, {"LTXSubmitOperator": LTXSubmitOperator})
-    assert dag.tasks[0].task_id == "make_videos"
+        exec(snippet, names)
+    assert dag.tasks
+    paying = [one for one in dag.tasks if one.task_type != "_PythonDecoratedOperator"]
+    assert all(one.retries > 0 for one in paying)
+
+
+def test_every_example_is_named_and_has_retries():
+    from airflow.dag_processing.dagbag import DagBag
+
+    for file in EXAMPLES.glob("*.py"):
+        assert f"dags_examples/{file.name}" in README
+        bag = DagBag(dag_folder=file)
+        assert bag.import_errors == {}
+        (dag,) = bag.dags.values()
+        assert all(one.retries > 0 for one in dag.tasks)
+
+
+def test_every_method_of_the_hook_in_the_table_exists():
+    table = README[README.index("`SegmindHook` is the service") :].partition("## ")[0]
+    methods = set(re.findall(r"`(\w+)\(", table)) | {"await_request"}
+    assert len(methods) > 8
+    assert [name for name in methods if not callable(getattr(SegmindHook, name, None))] == []
 
 
 @pytest.mark.parametrize("uri", re.findall(r"`(?:AIRFLOW_CONN_SEGMIND_DEFAULT=')?(segmind://[^'`]*)", README))
 def test_connections_as_uris_are_read(monkeypatch, uri):
-    from airflow_ltx.hooks.segmind import SegmindHook
-
     monkeypatch.setenv("AIRFLOW_CONN_README", uri)
     assert SegmindHook("readme").config.api_key in ("SG_...", "any")
 
