@@ -50,12 +50,16 @@ lint: $(DEV) ## ruff, ruff format, mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p airflow_ltx -p local_airflow -p local_compose -p showcase -m local_emulator -m demo -m up
 
+.PHONY: docs
+docs: $(DEV) ## The documentation as a site in docs/_build/html; warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -n -b html docs docs/_build/html
+
 .PHONY: install
 install: $(DEV) ## Only what the targets above install by themselves
 
 .PHONY: clean
 clean: ## Remove .venv and every cache; demo-output/ stays
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Code 5 is "no test chosen": ARGS may name tests of one kind only.

@@ -56,6 +56,18 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "How long one call to the service may take to answer. Default 30.",
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
                     },
+                    "history_url": {
+                        "label": "History URL",
+                        "description": "Where the request history is. Default: Segmind's own host, or the "
+                        "base URL if that is another one. The key is sent there.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "upload_url": {
+                        "label": "Upload URL",
+                        "description": "Where files are uploaded to. Default as for the history. The key is "
+                        "sent there.",
+                        "schema": {"type": ["string", "null"]},
+                    },
                 },
             }
         ],

@@ -60,4 +60,4 @@ def test_airflow_finds_the_hook_and_its_form():
     behaviour = manager.field_behaviours["segmind"]
     assert behaviour["relabeling"]["password"] == "API key"
     fields = {name.rpartition("__")[2] for name in manager.connection_form_widgets if "segmind" in name}
-    assert fields == {"timeout"}
+    assert fields == {"timeout", "history_url", "upload_url"}
