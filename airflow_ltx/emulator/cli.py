@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from airflow_ltx.emulator.assets import UploadShape
 from airflow_ltx.emulator.faults import ACTIONS, FaultEndpoint, FaultRule
+from airflow_ltx.emulator.ratelimit import ResetFormat
 from airflow_ltx.emulator.settings import Seconds, Settings
 
 if TYPE_CHECKING:
@@ -79,7 +81,36 @@ def _parser() -> argparse.ArgumentParser:
             help=f"seconds {text}, or a range to draw them from (default: {default})",
         )
     parser.add_argument("--credits", type=float, help=f"of each workspace (default: {usual.credits:g})")
+    parser.add_argument("--outputs", type=int, help=f"files per request (default: {usual.outputs})")
+    parser.add_argument(
+        "--history-lag-seconds",
+        type=float,
+        metavar="S",
+        help=f"until the history knows a request (default: {usual.history_lag_seconds:g})",
+    )
+    parser.add_argument(
+        "--record-lag-seconds",
+        type=float,
+        metavar="S",
+        help=f"until a row's fields are not null any more (default: {usual.record_lag_seconds:g})",
+    )
+    parser.add_argument(
+        "--upload-limit",
+        type=int,
+        metavar="BYTES",
+        help=f"of one uploaded file (default: {usual.upload_limit})",
+    )
+    parser.add_argument(
+        "--upload-shape",
+        choices=get_args(UploadShape),
+        help=f"key of an upload's URLs (default: {usual.upload_shape})",
+    )
     parser.add_argument("--rpm", type=int, help="requests per minute and key (default: no limit)")
+    parser.add_argument(
+        "--reset-format",
+        choices=get_args(ResetFormat),
+        help=f"how a 429 tells its end (default: {usual.reset_format})",
+    )
     parser.add_argument(
         "--price",
         action="append",
@@ -99,6 +130,12 @@ def _settings(options: argparse.Namespace) -> Settings:
         "inference_seconds": options.inference_seconds,
         "credits": options.credits,
         "requests_per_minute": options.rpm,
+        "reset_format": options.reset_format,
+        "outputs": options.outputs,
+        "history_lag_seconds": options.history_lag_seconds,
+        "record_lag_seconds": options.record_lag_seconds,
+        "upload_limit": options.upload_limit,
+        "upload_shape": options.upload_shape,
         "prices": dict(options.price or ()),
         "faults": tuple(FaultRule.from_compact(text) for text in options.fault or ()),
     }

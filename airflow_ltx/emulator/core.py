@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_ltx.emulator import models, records, uploads
 from airflow_ltx.emulator.faults import Endpoint, FaultRule, FaultScript
 from airflow_ltx.emulator.ledger import FaultEvent, Ledger
 from airflow_ltx.emulator.messages import (
@@ -38,7 +39,7 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row of the route table. The pattern's group, if any, is the call's ``name``."""
+    """One row of the route table. The pattern's group, if it has one, is the call's ``name``."""
 
     methods: frozenset[str]
     pattern: re.Pattern[str]
@@ -52,13 +53,22 @@ _GET, _POST, _FILE = frozenset({"GET"}), frozenset({"POST"}), frozenset({"GET", 
 ROUTES: tuple[Route, ...] = (
     Route(_GET, re.compile(r"/v2/requests/([^/]+)/status"), "status", Service.status),
     Route(_GET, re.compile(r"/v[12]/requests/([^/]+)"), "result", Service.result),
-    Route(_GET, re.compile(r"/v1/(get-user-credits)"), "credits", Service.credits),
+    Route(_GET, re.compile(r"/v1/get-user-credits"), "credits", Service.credits),
     Route(_POST, re.compile(r"/v2/([^/]+)"), "submit", Service.submit),
     Route(_POST, re.compile(r"/v1/([^/]+)"), "sync", Service.sync),
     Route(_FILE, re.compile(r"/files/([^/]+\.mp4)"), "download", Service.download, public=True),
+    Route(_GET, re.compile(r"/inference-request/request-history"), "history", records.history),
+    Route(_GET, re.compile(r"/inference-request/request-history/([^/]+)"), "history", records.history_entry),
+    Route(_GET, re.compile(r"/inference-request/generations"), "generations", records.generations),
+    Route(_GET, re.compile(r"/inference-request/recent-generations"), "generations", records.recent),
+    Route(_GET, re.compile(r"/inference-model-information/list"), "models", models.models, public=True),
+    Route(_GET, re.compile(r"/api/auth/authenticate"), "account", records.account),
+    Route(_POST, re.compile(r"/upload-asset"), "upload", uploads.upload),
+    Route(_FILE, re.compile(r"/assets/([^/]+)"), "asset", uploads.asset, public=True),
 )
 _POLLS = frozenset({"status", "result"})
 _SUBMITS = frozenset({"submit", "sync"})
+_BINARY = frozenset({"download", "sync", "asset"})
 
 
 class EmulatorCore:
@@ -98,9 +108,9 @@ class EmulatorCore:
         """Append to the script; the rules already there keep their counts."""
         self._script.extend(rules)
 
-    def note_size(self, request_id: str, size: int) -> None:
+    def note_size(self, file_name: str, size: int) -> None:
         """Tell the size in bytes of a rendered file."""
-        self._service.note_size(request_id, size)
+        self._service.note_size(file_name, size)
 
     def completed_at(self, request_id: str) -> float:
         """Return when the run of a known request ends; ``KeyError`` for an unknown one."""
@@ -127,7 +137,7 @@ class EmulatorCore:
             return error_response(404, "Not found")
         if request.method not in route.methods:
             return html_response(405, "405 Method Not Allowed")
-        name = found[1]
+        name = found[1] if route.pattern.groups else ""
         call = Call(request, route.endpoint, request.headers.get("x-api-key", ""), name, self.clock())
         subject = "" if route.endpoint in _SUBMITS else name
         early = None
@@ -139,7 +149,7 @@ class EmulatorCore:
                 return EmulatedResponse(200, stall=early.parsed.amount, unhandled=True)
             if early.parsed.kind not in {"truncate", "slow", "status"}:
                 return self._replaced(early, call, EmulatedResponse(200))
-        answer = self._admit(route, call) or route.handle(self._service, call)
+        answer = self._admit(route, call) or self._answer(route, call)
         if early is not None:
             return self._replaced(early, call, answer)
         if self._script.rules:
@@ -148,6 +158,16 @@ class EmulatorCore:
                 self._log_fault(late, call, answer.request_id or subject or None)
                 return self._replaced(late, call, answer)
         return answer
+
+    def _answer(self, route: Route, call: Call) -> EmulatedResponse:
+        answer = route.handle(self._service, call)
+        if route.endpoint != "sync":
+            return answer
+        # The synchronous API says with every answer, not only with a 429, when its window ends.
+        ends = reset_headers(
+            call.now + WINDOW_SECONDS, call.now, self.settings.reset_format, retry_after=False
+        )
+        return dataclasses.replace(answer, headers={**answer.headers, **ends})
 
     def _admit(self, route: Route, call: Call) -> EmulatedResponse | None:
         """Return the refusal of a request that has no business here, or None."""
@@ -199,7 +219,7 @@ class EmulatorCore:
             case "slow":
                 return dataclasses.replace(answer, slow=action.amount)
             case "garbage":
-                kind = "video/mp4" if call.endpoint in {"download", "sync"} else JSON_TYPE
+                kind = "video/mp4" if call.endpoint in _BINARY else JSON_TYPE
                 return dataclasses.replace(kept, headers={"content-type": kind}, body=_GARBAGE)
             case "empty":
                 return kept
@@ -236,14 +256,24 @@ def _instead(kept: EmulatedResponse, new: EmulatedResponse) -> EmulatedResponse:
 
 
 def _renamed(answer: EmulatedResponse, word: str) -> EmulatedResponse:
-    """Return a status body that says ``word``; an answer that is none stays as it is."""
+    """Return a status body, or rows of past requests, that say ``word``; any other answer stays as it is."""
     if answer.file is not None:
         return answer
     try:
         body = json.loads(answer.body)
     except ValueError:
         return answer
-    if not isinstance(body, dict) or "status" not in body:
+    if not isinstance(body, dict):
         return answer
-    body["status"] = word
+    rows = body.get("data")
+    states = [
+        (row, key)
+        for row in (body, *(rows if isinstance(rows, list) else ()))
+        for key in ("status", "model_status")
+        if key in row
+    ]
+    if not states:
+        return answer
+    for row, key in states:
+        row[key] = word
     return dataclasses.replace(answer, status=200, body=json.dumps(body).encode())

@@ -13,8 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-Endpoint = Literal["submit", "status", "result", "sync", "credits", "download"]
-FaultEndpoint = Literal["submit", "status", "result", "sync", "credits", "download", "any"]
+Endpoint = Literal[
+    "submit", "status", "result", "sync", "credits", "download",
+    "history", "generations", "models", "account", "upload", "asset",
+]  # fmt: skip
+FaultEndpoint = Literal[Endpoint, "any"]
 When = Literal["before", "after"]
 Kind = Literal[
     "code", "reset", "stall", "truncate", "garbage", "empty", "html", "status", "redirect", "slow", "fail"
@@ -30,7 +33,7 @@ ACTIONS = (
 )
 # These work on an answer, so there must have been one; an endpoint that changes nothing has one either way.
 _NEED_AN_ANSWER = frozenset({"truncate", "status", "slow"})
-_READS = frozenset({"status", "result", "credits", "download"})
+_CHANGES = frozenset({"submit", "sync", "upload", "any"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class FaultRule:
             raise ValueError("times must be at least 1 (or None for ever), skip at least 0")
         action = Action.parse(self.action)
         if self.when == "before" and (
-            action.kind == "fail" or (action.kind in _NEED_AN_ANSWER and self.endpoint not in _READS)
+            action.kind == "fail" or (action.kind in _NEED_AN_ANSWER and self.endpoint in _CHANGES)
         ):
             raise ValueError(f"{self.action} needs a request that took effect: use {self.endpoint}:after:")
         if action.kind == "fail" and self.endpoint not in {"submit", "sync", "any"}:

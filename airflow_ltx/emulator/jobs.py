@@ -31,9 +31,14 @@ class Job:
     inference_seconds: float
     price: int
     seed: int
-    video: VideoPlan
+    videos: tuple[VideoPlan, ...]
     error: str | None = None
     remaining: int = 0
+
+    @property
+    def video(self) -> VideoPlan:
+        """The first of its films, and mostly the only one."""
+        return self.videos[0]
 
     @property
     def started_at(self) -> float:

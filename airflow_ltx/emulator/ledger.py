@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_ltx.emulator.assets import Asset
 from airflow_ltx.emulator.jobs import Job
 from airflow_ltx.emulator.pricing import to_credits
 
@@ -87,12 +88,18 @@ class FaultEvent:
 
 @dataclass(slots=True)
 class Ledger:
-    """All entries, oldest first. Methods without ``now`` speak of the present of ``clock``."""
+    """All entries, oldest first. Methods without ``now`` speak of the present of ``clock``.
+
+    :param lookups: Questions about past requests, by endpoint.
+    :param assets: Uploaded files; nobody is billed for them.
+    """
 
     clock: Callable[[], float]
     submissions: list[Submission] = field(default_factory=list)
     faults: list[FaultEvent] = field(default_factory=list)
     rate_limited: dict[str, int] = field(default_factory=dict)
+    lookups: dict[str, int] = field(default_factory=dict)
+    assets: list[Asset] = field(default_factory=list)
     _by_id: dict[str, Submission] = field(default_factory=dict)
 
     def add(self, entry: Submission) -> None:
@@ -106,6 +113,10 @@ class Ledger:
 
     def count_rate_limited(self, endpoint: str) -> None:
         self.rate_limited[endpoint] = self.rate_limited.get(endpoint, 0) + 1
+
+    def count_lookup(self, endpoint: str) -> None:
+        """Count a question about past requests."""
+        self.lookups[endpoint] = self.lookups.get(endpoint, 0) + 1
 
     def count_fault(self, event: FaultEvent) -> None:
         self.faults.append(event)
@@ -155,6 +166,8 @@ class Ledger:
             "billed_requests": self.billed_requests(at),
             "downloads": self.downloads(),
             "downloads_with_key": self.downloads_with_key(),
+            "lookups": dict(self.lookups),
+            "uploads": [asset.to_json() for asset in list(self.assets)],
             "rate_limited": dict(self.rate_limited),
             "submissions": [entry.to_json(at) for entry in self.submissions],
             "faults": [

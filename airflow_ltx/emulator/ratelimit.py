@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from math import ceil
 from typing import Literal
+
+from airflow_ltx.emulator.moments import MomentFormat, written
 
 WINDOW_SECONDS = 60.0
 RESET_HEADER = "x-rate-limit-reset-at-utc"
 
-ResetFormat = Literal["iso", "epoch_s", "epoch_ms", "http_date", "none"]
+ResetFormat = Literal[MomentFormat, "none"]
 
 
 class RateLimiter:
@@ -32,18 +32,8 @@ class RateLimiter:
 
 
 def reset_headers(reset_at: float, now: float, form: ResetFormat, *, retry_after: bool) -> dict[str, str]:
-    """Return the headers of a 429. Times in seconds since the epoch; whole seconds are rounded up."""
+    """Return the headers that tell when a limit ends. Times in seconds since the epoch."""
     headers = {"retry-after": str(max(0, ceil(reset_at - now)))} if retry_after else {}
-    match form:
-        case "iso":
-            moment = datetime.fromtimestamp(reset_at, UTC)
-            headers[RESET_HEADER] = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        case "epoch_s":
-            headers[RESET_HEADER] = str(ceil(reset_at))
-        case "epoch_ms":
-            headers[RESET_HEADER] = str(ceil(reset_at * 1000))
-        case "http_date":
-            headers[RESET_HEADER] = format_datetime(datetime.fromtimestamp(ceil(reset_at), UTC), usegmt=True)
-        case "none":
-            pass
+    if form != "none":
+        headers[RESET_HEADER] = written(reset_at, form)
     return headers

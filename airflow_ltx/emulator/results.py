@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from airflow_ltx.emulator.jobs import Job
 from airflow_ltx.emulator.pricing import to_credits
+from airflow_ltx.emulator.resolution import VideoPlan
 
 ResultShape = Literal["video", "output_string", "output_list", "output_object", "nested"]
 
@@ -43,12 +45,15 @@ def failed(job: Job) -> dict[str, Any]:
     }
 
 
-def result(job: Job, remaining: int, base_url: str, shape: ResultShape, size: int | None) -> dict[str, Any]:
-    """The whole result. ``size`` in bytes, None while the file has not been rendered."""
-    url = f"{base_url}/files/{job.video.file_name}"
-    video: dict[str, Any] = {"url": url, "content_type": "video/mp4", "file_name": job.video.file_name}
-    if size is not None:
-        video["file_size"] = str(size)
+def result(
+    job: Job, remaining: int, base_url: str, shape: ResultShape, sizes: Mapping[str, int]
+) -> dict[str, Any]:
+    """The whole result. Of several files, the shapes without a list name the first alone.
+
+    :param sizes: Bytes by file name, of the files that have been rendered.
+    """
+    videos = [_video(plan, base_url, sizes) for plan in job.videos]
+    video, url = videos[0], videos[0]["url"]
     body: dict[str, Any] = {
         "status": "COMPLETED",
         "error": None,
@@ -63,11 +68,19 @@ def result(job: Job, remaining: int, base_url: str, shape: ResultShape, size: in
         case "output_string":
             return {**body, "output": url}
         case "output_list":
-            return {**body, "output": [url]}
+            return {**body, "output": [each["url"] for each in videos]}
         case "output_object":
             return {**body, "output": video}
         case "nested":
-            return {**body, "output": {"videos": [video]}}
+            return {**body, "output": {"videos": videos}}
+
+
+def _video(plan: VideoPlan, base_url: str, sizes: Mapping[str, int]) -> dict[str, Any]:
+    url = f"{base_url}/files/{plan.file_name}"
+    video = {"url": url, "content_type": "video/mp4", "file_name": plan.file_name}
+    if plan.file_name in sizes:
+        video["file_size"] = str(sizes[plan.file_name])
+    return video
 
 
 def _urls(job: Job, base_url: str) -> dict[str, str]:

@@ -14,12 +14,12 @@ from airflow_ltx.emulator.core import EmulatorCore
 from airflow_ltx.emulator.delivery import deliver
 from airflow_ltx.emulator.files import FileStore
 from airflow_ltx.emulator.ledger import Ledger
-from airflow_ltx.emulator.messages import EmulatedRequest, EmulatedResponse
+from airflow_ltx.emulator.messages import EmulatedRequest, EmulatedResponse, error_response
 from airflow_ltx.emulator.resolution import VideoPlan
 from airflow_ltx.emulator.settings import Settings
 
 _BACKLOG = 4096
-_BODY_LIMIT = 64 * 1024 * 1024
+_BODY_LIMIT = 256 * 1024 * 1024
 _GRACE_SECONDS = 0.2
 
 
@@ -79,11 +79,15 @@ class EmulatorServer:
         files = self._files
         if files is None:
             raise web.HTTPServiceUnavailable
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return await deliver(request, error_response(413, "Request body is too large"), files)
         incoming = EmulatedRequest(
             method=request.method,
             path=request.path,
             headers={name.lower(): value for name, value in request.headers.items()},
-            body=await request.read(),
+            body=body,
             base_url=f"{request.scheme}://{request.host}",
             query=request.query,
         )
@@ -103,7 +107,7 @@ class EmulatorServer:
         return answer
 
     def _rendered(self, plan: VideoPlan, size: int) -> None:
-        self.core.note_size(plan.request_id, size)
+        self.core.note_size(plan.file_name, size)
 
 
 def _listen(host: str, port: int) -> socket.socket:

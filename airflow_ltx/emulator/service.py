@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_ltx.emulator import results, validation
-from airflow_ltx.emulator.catalogue import LTX_VIDEO, Model
+from airflow_ltx.emulator.assets import AssetStore
+from airflow_ltx.emulator.catalogue import Model
+from airflow_ltx.emulator.history import History
 from airflow_ltx.emulator.jobs import Draw, Job, between
 from airflow_ltx.emulator.ledger import Ledger, Submission
 from airflow_ltx.emulator.messages import (
@@ -20,8 +22,9 @@ from airflow_ltx.emulator.messages import (
     html_response,
     json_response,
 )
+from airflow_ltx.emulator.plans import video_plans
 from airflow_ltx.emulator.pricing import price_micros, to_credits, to_micros
-from airflow_ltx.emulator.resolution import VideoPlan, frame_size
+from airflow_ltx.emulator.resolution import VideoPlan
 from airflow_ltx.emulator.settings import Settings, bounds
 from airflow_ltx.emulator.workspaces import Workspace, fingerprint
 
@@ -40,17 +43,28 @@ class Call:
     name: str
     now: float
 
+    @property
+    def carries_credential(self) -> bool:
+        """Whether the caller sent a key along; the hosts of files have no business with one."""
+        return not {"x-api-key", "authorization"}.isdisjoint(self.request.headers)
+
 
 class Service:
-    """The state behind the endpoints. Every method named in the route table takes a :class:`Call`."""
+    """The state behind the endpoints. Every method named in the route table takes a :class:`Call`.
+
+    :ivar history: Every accepted request, for the endpoints about past ones.
+    :ivar assets: Uploaded files.
+    """
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self.settings = settings
         self.ledger = Ledger(clock)
+        self.history = History()
+        self.assets = AssetStore(settings.seed)
         self._models = {model.slug: model for model in settings.models}
         self._workspaces: dict[str, Workspace] = {}
         self._jobs: dict[str, Job] = {}
-        self._files: dict[str, Job] = {}
+        self._files: dict[str, tuple[Job, VideoPlan]] = {}
         self._sizes: dict[str, int] = {}
 
     def submit(self, call: Call) -> EmulatedResponse:
@@ -114,7 +128,7 @@ class Service:
             self._available(call),
             call.request.base_url,
             self.settings.result_shape,
-            self._sizes.get(job.request_id),
+            self._sizes,
         )
         render = job.video if self.settings.prerender else None
         return json_response(200, body, render=render, request_id=job.request_id)
@@ -125,7 +139,7 @@ class Service:
 
     def download(self, call: Call) -> EmulatedResponse:
         """Answer with a finished file, to anybody who knows its name."""
-        job = self._files.get(call.name)
+        job, video = self._files.get(call.name, (None, None))
         if (
             job is None
             or job.status(call.now) != "COMPLETED"
@@ -135,13 +149,12 @@ class Service:
         entry = self.ledger.of(job.request_id)
         if call.request.method == "GET":
             entry.downloads += 1
-            if {"x-api-key", "authorization"} & call.request.headers.keys():
-                entry.downloads_with_key += 1
-        return EmulatedResponse(200, {"content-type": "video/mp4"}, file=job.video, request_id=job.request_id)
+            entry.downloads_with_key += call.carries_credential
+        return EmulatedResponse(200, {"content-type": "video/mp4"}, file=video, request_id=job.request_id)
 
     def refuse(self, call: Call, answer: EmulatedResponse) -> EmulatedResponse:
         """Write a refused submit into the ledger and return ``answer``."""
-        body = _decode(call.request.body)
+        body = decode(call.request.body)
         self.ledger.add(
             Submission(
                 time=call.now,
@@ -159,9 +172,14 @@ class Service:
         """Make a request that was just accepted end FAILED."""
         self._jobs[request_id].error = error
 
-    def note_size(self, request_id: str, size: int) -> None:
+    def note_size(self, file_name: str, size: int) -> None:
         """Remember the size in bytes of a rendered file: results name it from now on."""
-        self._sizes[request_id] = size
+        self._sizes[file_name] = size
+
+    def own_job(self, call: Call) -> Job | None:
+        """Return the request that the path names, of any age; None if it is not the caller's."""
+        job = self._jobs.get(call.name)
+        return job if job is not None and job.workspace == fingerprint(call.key) else None
 
     def completed_at(self, request_id: str) -> float:
         """Return when the run of a known request ends."""
@@ -183,9 +201,9 @@ class Service:
             return self.refuse(call, error_response(404, text, code="MODEL_NOT_FOUND", model=call.name))
         if model.slug in settings.restricted:
             return self.refuse(call, error_response(403, f"Model {call.name} is restricted for this team"))
-        if call.request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON_TYPE:
-            return self.refuse(call, error_response(406, f"Invalid content type. Allowed: {JSON_TYPE}"))
-        body = _decode(call.request.body)
+        if wrong := wrong_content_type(call):
+            return self.refuse(call, wrong)
+        body = decode(call.request.body)
         if not isinstance(body, dict):
             return self.refuse(call, error_response(400, "Request body is not a valid JSON object"))
         if refusal := validation.refusal(model.slug, body):
@@ -198,7 +216,9 @@ class Service:
             return self.refuse(call, self._insufficient(available))
         workspace.reserve(job)
         job.remaining = workspace.available(granted)
-        self._jobs[job.request_id] = self._files[job.video.file_name] = job
+        self._jobs[job.request_id] = job
+        self._files |= {video.file_name: (job, video) for video in job.videos}
+        self.history.add(job)
         self.ledger.add(
             Submission(call.now, call.endpoint, job.workspace, model.slug, body, http_status=200, job=job)
         )
@@ -211,7 +231,13 @@ class Service:
         inference = between(bounds(settings.inference_seconds), draw.inference)
         price = price_micros(model, inference, settings.price_per_second, settings.prices)
         error = validation.failure(
-            model.slug, body, blocked_words=settings.blocked_words, unfetchable=settings.unfetchable
+            model.slug,
+            body,
+            blocked_words=settings.blocked_words,
+            unfetchable=lambda url: (
+                any(part in url for part in settings.unfetchable)
+                or self.assets.is_missing(url, call.request.base_url)
+            ),
         )
         if error is not None:
             inference = min(inference, _REJECTION_SECONDS)
@@ -231,17 +257,13 @@ class Service:
             inference_seconds=inference,
             price=price,
             seed=seed,
-            video=_video_plan(draw, model, body, seed, settings.fps),
+            videos=video_plans(draw, model, body, seed, settings),
             error=error,
         )
 
     def _find(self, call: Call) -> Job | EmulatedResponse:
-        job = self._jobs.get(call.name)
-        if (
-            job is None
-            or job.workspace != fingerprint(call.key)
-            or call.now >= job.submitted_at + self.settings.record_ttl
-        ):
+        job = self.own_job(call)
+        if job is None or call.now >= job.submitted_at + self.settings.record_ttl:
             return error_response(404, f"Request {call.name} not found")
         return job
 
@@ -270,27 +292,16 @@ class Service:
         return workspace
 
 
-def _decode(body: bytes) -> Any:
+def decode(body: bytes) -> Any:
+    """Return the value of a JSON body, None if it is none."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
 
 
-def _video_plan(draw: Draw, model: Model, body: dict[str, Any], seed: int, fps: int) -> VideoPlan:
-    width, height, frames = model.width, model.height, model.frames
-    if model.slug == LTX_VIDEO:
-        width, height = frame_size(body.get("aspect_ratio", "3:2"), body.get("target_size", 640))
-        frames = body.get("length", 97)
-    return VideoPlan(
-        request_id=draw.request_id,
-        file_name=draw.file_name,
-        model=model.slug,
-        prompt=str(body.get("prompt") or ""),
-        seed=seed,
-        width=width,
-        height=height,
-        frames=frames,
-        fps=fps,
-        note="from an image" if validation.has_image(body) else "",
-    )
+def wrong_content_type(call: Call) -> EmulatedResponse | None:
+    """Return the refusal of a body that is not declared as JSON, or None."""
+    if call.request.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON_TYPE:
+        return None
+    return error_response(406, f"Invalid content type. Allowed: {JSON_TYPE}")

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from airflow_ltx.emulator.assets import UploadShape
 from airflow_ltx.emulator.catalogue import DEFAULT_MODELS, Model
 from airflow_ltx.emulator.faults import FaultRule
+from airflow_ltx.emulator.moments import IsoFormat
 from airflow_ltx.emulator.ratelimit import ResetFormat
 from airflow_ltx.emulator.results import ResultShape
 
@@ -16,7 +18,10 @@ Seconds = float | tuple[float, float]
 
 _NOT_CHANGEABLE = frozenset({"seed", "api_keys", "models", "faults"})
 _RANGES = ("queue_seconds", "inference_seconds")
-_AMOUNTS = ("price_per_second", "credits", "record_ttl", "file_ttl", "sync_limit_seconds")
+_AMOUNTS = (
+    "price_per_second", "credits", "record_ttl", "file_ttl", "sync_limit_seconds", "history_lag_seconds",
+    "record_lag_seconds", "upload_limit",
+)  # fmt: skip
 _SETS = ("retired", "restricted", "blocked_words", "unfetchable")
 
 
@@ -28,6 +33,7 @@ class Settings:
     :param api_keys: The accepted keys; None accepts any non-empty key. Each key is a workspace of its own.
     :param queue_seconds: Fixed, or (shortest, longest) drawn per request; so is ``inference_seconds``.
     :param failed_http_status: The code that a FAILED body is served under, 422 or 200.
+    :param outputs: Files that a completed request has.
     :param record_ttl: Seconds after the submit for which a request is known.
     :param file_ttl: Seconds after completion for which a file can be downloaded.
     :param price_per_second: Credits per second of inference, for models without a fixed price.
@@ -40,6 +46,12 @@ class Settings:
     :param sync_limit_seconds: Seconds after which the synchronous API gives up, unbilled.
     :param blocked_words: A prompt with one of them fails by moderation.
     :param unfetchable: An image URL with one of these substrings cannot be downloaded.
+    :param history_lag_seconds: Seconds after the submit before which the history has no row of a request.
+    :param record_lag_seconds: Seconds by which a row's fields come later than the row, and those of the
+        outcome later than the end of the run; they are null before.
+    :param history_times: How the history writes points in time.
+    :param upload_limit: Bytes of one uploaded file.
+    :param upload_shape: The key under which an upload's URLs are answered.
     :param prerender: Whether a file is rendered when its request is first seen COMPLETED, not when fetched.
     """
 
@@ -52,6 +64,7 @@ class Settings:
     inference_seconds: Seconds = 1.0
     failed_http_status: int = 422
     result_shape: ResultShape = "video"
+    outputs: int = 1
     record_ttl: float = 3600.0
     file_ttl: float = 7 * 86400.0
     price_per_second: float = 0.00105
@@ -65,6 +78,11 @@ class Settings:
     sync_limit_seconds: float = 100.0
     blocked_words: frozenset[str] = frozenset({"nsfw"})
     unfetchable: frozenset[str] = frozenset({"unreachable.invalid"})
+    history_lag_seconds: float = 0.0
+    record_lag_seconds: float = 0.0
+    history_times: IsoFormat = "iso"
+    upload_limit: int = 50_000_000
+    upload_shape: UploadShape = "file_urls"
     fps: int = 24
     prerender: bool = True
     faults: tuple[FaultRule, ...] = ()
@@ -79,13 +97,15 @@ class Settings:
                 raise ValueError(f"{name} must be >= 0")
         if any(price < 0 for price in self.prices.values()):
             raise ValueError("prices must be >= 0")
-        if self.fps < 1:
-            raise ValueError("fps must be >= 1")
+        if self.fps < 1 or self.outputs < 1:
+            raise ValueError("fps and outputs must be >= 1")
         if self.requests_per_minute is not None and self.requests_per_minute < 1:
             raise ValueError("requests_per_minute must be >= 1, or None for no limit")
         _one_of("failed_http_status", self.failed_http_status, (200, 422))
         _one_of("insufficient_status", self.insufficient_status, (402, 406))
         _one_of("result_shape", self.result_shape, get_args(ResultShape))
+        _one_of("history_times", self.history_times, get_args(IsoFormat))
+        _one_of("upload_shape", self.upload_shape, get_args(UploadShape))
         _one_of("reset_format", self.reset_format, get_args(ResetFormat))
 
     def patched(self, changes: Mapping[str, Any]) -> Settings:

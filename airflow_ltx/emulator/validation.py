@@ -6,52 +6,56 @@ an id by then, and fails unbilled. Unknown parameters are ignored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_ltx.emulator.catalogue import LTX_VIDEO
-from airflow_ltx.emulator.resolution import ASPECT_RATIOS, LENGTHS, TARGET_SIZES
+from airflow_ltx.emulator.parameters import LTX_PARAMETERS, Parameter
 
-_FIXED_SETS: Mapping[str, Mapping[str, tuple[str | int, ...]]] = {
-    LTX_VIDEO: {"aspect_ratio": ASPECT_RATIOS, "target_size": TARGET_SIZES, "length": LENGTHS}
-}
+_TABLES: Mapping[str, tuple[Parameter, ...]] = {LTX_VIDEO: LTX_PARAMETERS}
 _IMAGE_KEYS = ("image", "image_url", "first_frame_url", "first_frame_image")
-_STEPS_RANGE = (1, 50)
-_CFG_RANGE = (1, 20)
+_WITH_ARTICLE = {"string": "a string", "integer": "an integer", "number": "a number"}
 
 
 def refusal(model: str, body: Mapping[str, Any]) -> str | None:
     """Return why the submit is refused with a 406, or None."""
-    for name, allowed in _FIXED_SETS.get(model, {}).items():
-        if name in body and not _is_one_of(body[name], allowed):
+    for parameter in _TABLES.get(model, ()):
+        name, allowed = parameter.name, parameter.choices
+        if allowed and name in body and not _is_one_of(body[name], allowed):
             return f"Invalid value for {name}. Allowed values: {', '.join(map(str, allowed))}"
     return None
 
 
 def failure(
-    model: str, body: Mapping[str, Any], *, blocked_words: Iterable[str], unfetchable: Iterable[str]
+    model: str,
+    body: Mapping[str, Any],
+    *,
+    blocked_words: Iterable[str],
+    unfetchable: Callable[[str], bool],
 ) -> str | None:
-    """Return the error that the accepted request ends with, or None if it completes."""
-    problem = _ltx_problem(body) if model == LTX_VIDEO else None
-    return problem or _content_problem(body, blocked_words) or _image_problem(body, unfetchable)
+    """Return the error that the accepted request ends with, or None if it completes.
+
+    :param unfetchable: Whether an image's URL leads nowhere.
+    """
+    for parameter in _TABLES.get(model, ()):
+        problem = _problem(parameter, body)
+        if problem is not None:
+            return problem
+    return _content_problem(body, blocked_words) or _image_problem(body, unfetchable)
 
 
-def _ltx_problem(body: Mapping[str, Any]) -> str | None:
-    prompt = body.get("prompt")
-    if prompt is None or prompt == "":
-        return "Prompt is required for video generation."
-    for name in ("prompt", "negative_prompt"):
-        if name in body and not isinstance(body[name], str):
-            return f"{name} must be a string."
-    if "steps" in body and not _is_number_within(body["steps"], _STEPS_RANGE, whole=True):
-        return f"steps must be an integer between {_STEPS_RANGE[0]} and {_STEPS_RANGE[1]}."
-    if "cfg" in body and not _is_number_within(body["cfg"], _CFG_RANGE):
-        return f"cfg must be a number between {_CFG_RANGE[0]} and {_CFG_RANGE[1]}."
-    seed = body.get("seed")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-        return "seed must be an integer."
-    return None
+def _problem(parameter: Parameter, body: Mapping[str, Any]) -> str | None:
+    name, value = parameter.name, body.get(parameter.name)
+    if parameter.required and (value is None or value == ""):
+        return f"{name.capitalize()} is required for video generation."
+    # URLs are checked for every model, further below.
+    if name not in body or parameter.is_url or (value is None and parameter.nullable):
+        return None
+    if _is_a(value, parameter.type) and _is_within(value, parameter.limits):
+        return None
+    between = f" between {parameter.limits[0]} and {parameter.limits[1]}" if parameter.limits else ""
+    return f"{name} must be {_WITH_ARTICLE[parameter.type]}{between}."
 
 
 def _content_problem(body: Mapping[str, Any], blocked_words: Iterable[str]) -> str | None:
@@ -61,14 +65,14 @@ def _content_problem(body: Mapping[str, Any], blocked_words: Iterable[str]) -> s
     return None
 
 
-def _image_problem(body: Mapping[str, Any], unfetchable: Iterable[str]) -> str | None:
+def _image_problem(body: Mapping[str, Any], unfetchable: Callable[[str], bool]) -> str | None:
     for name in _IMAGE_KEYS:
         image = body.get(name)
         if image is None:
             continue
         if not isinstance(image, str) or not _is_http_url(image):
             return f"{name} must be a valid http(s) URL."
-        if any(part in image for part in unfetchable):
+        if unfetchable(image):
             return "image URL download failed"
     return None
 
@@ -87,11 +91,19 @@ def _is_http_url(text: str) -> bool:
 
 
 def _is_one_of(value: object, allowed: tuple[str | int, ...]) -> bool:
-    # 1 == 1.0 == True in Python, but not in a JSON schema.
+    # 640 == 640.0 and 1 == True in Python, and only the first of each is meant.
     return any(type(value) is type(choice) and value == choice for choice in allowed)
 
 
-def _is_number_within(value: object, limits: tuple[int, int], *, whole: bool = False) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        return False
-    return limits[0] <= value <= limits[1]
+def _is_a(value: object, kind: str) -> bool:
+    match kind:
+        case "string":
+            return isinstance(value, str)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case _:
+            return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_within(value: Any, limits: tuple[int, int] | None) -> bool:
+    return limits is None or limits[0] <= value <= limits[1]

@@ -94,19 +94,34 @@ def test_help_names_every_option(capsys):
     text = capsys.readouterr().out
     for option in (
         "--host", "--port", "--ready-file", "--ledger", "--seed", "--api-key", "--queue-seconds",
-        "--inference-seconds", "--credits", "--rpm", "--price", "--fault", "truncate:<bytes>",
+        "--inference-seconds", "--credits", "--rpm", "--price", "--fault", "truncate:<bytes>", "--outputs",
+        "--history-lag-seconds", "--record-lag-seconds", "--upload-limit", "--upload-shape", "--reset-format",
     ):  # fmt: skip
         assert option in text
 
 
 @pytest.mark.parametrize(
-    "argument", ["--fault=submit:never:503", "--queue-seconds=soon", "--credits=-1", "--rpm=0", "--price=x"]
-)
+    "argument",
+    [
+        "--fault=submit:never:503", "--queue-seconds=soon", "--credits=-1", "--rpm=0", "--price=x",
+        "--outputs=0", "--history-lag-seconds=-1", "--upload-limit=-1", "--upload-shape=list",
+    ],
+)  # fmt: skip
 def test_a_wrong_argument_is_refused_before_anything_starts(argument, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main([argument])
     assert caught.value.code == 2
     assert "error:" in capsys.readouterr().err
+
+
+def test_the_options_reach_the_settings():
+    arguments = [
+        "--outputs=2", "--history-lag-seconds=3", "--record-lag-seconds=4", "--upload-limit=5",
+        "--upload-shape=urls", "--reset-format=epoch_ms",
+    ]  # fmt: skip
+    settings = cli._settings(cli._parser().parse_args(arguments))
+    assert (settings.outputs, settings.history_lag_seconds, settings.record_lag_seconds) == (2, 3, 4)
+    assert (settings.upload_limit, settings.upload_shape, settings.reset_format) == (5, "urls", "epoch_ms")
 
 
 def test_without_its_packages_it_names_the_extra(monkeypatch, capsys):

@@ -16,6 +16,9 @@ COMPACT = [
     ),
     ("download:before:truncate:1000", {"action": "truncate:1000"}),
     ("status:before:redirect:http://h:1/x*2", {"action": "redirect:http://h:1/x", "times": 2}),
+    ("history:before:429:30", {"endpoint": "history", "action": "429:30"}),
+    ("upload:after:reset*2", {"endpoint": "upload", "when": "after", "times": 2}),
+    ("asset:before:slow:100", {"endpoint": "asset", "action": "slow:100"}),
     ("status:after:status:IN_QUEUE", {"action": "status:IN_QUEUE"}),
 ]
 
@@ -42,6 +45,8 @@ def test_the_compact_form_says_the_same_as_json(text, fields):
         "download:after:slow:0",
         "submit:before:503*0",
         "submit:before:fail",
+        "upload:before:truncate:5",
+        "history:after:fail",
         "status:after:fail",
         "status:after:status",
     ],

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import pytest
-from emulation import KEY, PROMPT, world
+from emulation import HISTORY, KEY, PROMPT, world
 
 MISSING = {"error": "Missing Authorization or x-api-key in header"}
 WRONG = {"error": "Unauthorized. API key is invalid or may have expired..."}
@@ -17,6 +17,12 @@ EVERY_KEYED = [
     ("GET", "/v2/requests/x"),
     ("GET", "/v1/requests/x"),
     ("GET", "/v1/get-user-credits"),
+    ("GET", HISTORY),
+    ("GET", f"{HISTORY}/x"),
+    ("GET", "/inference-request/generations"),
+    ("GET", "/inference-request/recent-generations"),
+    ("GET", "/api/auth/authenticate"),
+    ("POST", "/upload-asset"),
 ]
 
 
@@ -41,6 +47,9 @@ def test_any_key_is_accepted_when_none_is_set():
         ("DELETE", "/v2/requests/x"),
         ("POST", "/v1/get-user-credits"),
         ("PUT", "/files/a.mp4"),
+        ("POST", HISTORY),
+        ("GET", "/upload-asset"),
+        ("POST", "/assets/a.png"),
     ],
 )
 def test_a_wrong_verb_gets_the_one_answer_that_is_html(method, path):
@@ -186,6 +195,8 @@ def test_polls_count_towards_the_limit_unless_set_otherwise(counted):
     ("form", "read"),
     [
         ("iso", lambda text: datetime.fromisoformat(text).timestamp()),
+        ("iso_offset", lambda text: datetime.fromisoformat(text).timestamp()),
+        ("iso_naive", lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()),
         ("epoch_s", float),
         ("epoch_ms", lambda text: float(text) / 1000),
         ("http_date", lambda text: parsedate_to_datetime(text).timestamp()),
@@ -199,8 +210,19 @@ def test_the_header_of_a_429_tells_the_end_of_the_wait(form, read):
     answer = w.post()
     assert read(answer.headers["x-rate-limit-reset-at-utc"]) == first + 60
     assert answer.headers["retry-after"] == "48"
-    if form == "iso":
-        assert datetime.fromisoformat(answer.headers["x-rate-limit-reset-at-utc"]).tzinfo == UTC
+
+
+def test_the_three_iso_forms_differ_in_what_they_say_of_the_zone():
+    texts = {}
+    for form in ("iso", "iso_offset", "iso_naive"):
+        w = world(requests_per_minute=1, reset_format=form)
+        w.post()
+        texts[form] = w.post().headers["x-rate-limit-reset-at-utc"]
+    assert texts == {
+        "iso": "2027-01-15T08:01:00.000Z",
+        "iso_offset": "2027-01-15T13:31:00.000+05:30",
+        "iso_naive": "2027-01-15T08:01:00.000",
+    }
 
 
 def test_the_header_can_be_left_out():

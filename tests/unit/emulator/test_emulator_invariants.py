@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from emulation import KEY, PROMPT, world
+import json
+
+from emulation import HISTORY, KEY, PROMPT, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -126,14 +128,29 @@ def test_the_same_calls_get_the_same_answers(script, faults):
     method=st.sampled_from(["GET", "POST", "HEAD", "PUT"]),
     path=st.one_of(
         st.text().map(lambda text: f"/{text}"),
-        st.sampled_from(["/v2/ltx-video", "/v1/ltx-video", "/v2/requests/x/status", "/files/x.mp4"]),
+        st.sampled_from(
+            [
+                "/v2/ltx-video",
+                "/v1/ltx-video",
+                "/v2/requests/x/status",
+                "/files/x.mp4",
+                HISTORY,
+                "/upload-asset",
+            ]
+        ),
     ),
     body=st.one_of(
-        st.binary(), st.recursive(st.none() | st.integers() | st.text(), st.lists).map(str).map(str.encode)
+        st.binary(),
+        st.lists(st.text()).map(lambda texts: json.dumps({"data_urls": texts}).encode()),
+        st.recursive(st.none() | st.integers() | st.text(), st.lists).map(str).map(str.encode),
+    ),
+    query=st.dictionaries(
+        st.sampled_from(["page", "per_page", "from_date", "to_date", "model_name", "status", "sort_by"]),
+        st.text() | st.integers().map(str) | st.dates().map(str),
     ),
 )
-def test_nothing_that_is_sent_breaks_it(method, path, body):
+def test_nothing_that_is_sent_breaks_it(method, path, body, query):
     w = world()
     headers = {"x-api-key": KEY, "content-type": "application/json"}
-    answer = w.core.handle(EmulatedRequest(method, path, headers, body))
+    answer = w.core.handle(EmulatedRequest(method, path, headers, body, query=query))
     assert 200 <= answer.status < 500

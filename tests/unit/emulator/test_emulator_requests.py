@@ -68,7 +68,7 @@ def test_a_completed_request_tells_cost_times_and_url():
         "video": {"url": url, "content_type": "video/mp4", "file_name": url.rpartition("/")[2]},
         "output": url,
     }
-    w.core.note_size(request_id, 4321)
+    w.core.note_size(w.core.ledger.of(request_id).job.video.file_name, 4321)
     assert w.result(request_id).json()["video"]["file_size"] == "4321"
 
 
@@ -166,6 +166,7 @@ def test_the_synchronous_api_answers_with_the_file_when_it_is_ready():
         "x-remaining-credits": "0.9475",
         "x-generation-time": "50.0",
         "x-seed-value": "5",
+        "x-rate-limit-reset-at-utc": "2027-01-15T08:01:00.000Z",
     }
 
 
