@@ -12,6 +12,21 @@ money was spent, what a retry will do, what to do now. Two facts are carried as 
 
 from __future__ import annotations
 
+from enum import StrEnum
+
+
+class Trouble(StrEnum):
+    """Why there was no answer."""
+
+    NAME = "the host's name cannot be resolved"
+    REFUSED = "nothing listens at the address"
+    UNREACHABLE = "there is no way to the address"
+    TIMEOUT = "there was no answer in time"
+    CERTIFICATE = "the host's certificate is not trusted"
+    TLS = "the host does not speak TLS as expected"
+    PROXY = "the proxy did not let the call through"
+    BROKEN = "the connection broke"
+
 
 class SegmindError(Exception):
     """Base of all errors of this package.
@@ -19,10 +34,15 @@ class SegmindError(Exception):
     :param message: For people. Never holds a key, nor the query of a URL.
     :param request_id: The request concerned, once there is one.
     :param http_status: HTTP status code of the answer, if there was an answer.
+
+    For those who explain the error in words of their own: ``said`` is what was heard of the service, or of
+    the network, in a line, and ``trouble`` the kind of network trouble; None where there was no such thing.
     """
 
     retryable: bool = True
     transient: bool = False
+    said: str | None = None
+    trouble: Trouble | None = None
 
     def __init__(
         self, message: str, *, request_id: str | None = None, http_status: int | None = None
@@ -60,7 +80,7 @@ class AuthenticationFailed(SegmindError):
 
 
 class AccessDenied(SegmindError):
-    """403: this key's team may not use the model."""
+    """403: this key's team may not use the model, or may not read what was asked for."""
 
     retryable = False
 
@@ -90,7 +110,7 @@ class ModelRetired(SegmindError):
 
 
 class RequestRejected(SegmindError):
-    """400, 405, 406 and the like on submit: the service refused the body as it is. Not billed."""
+    """400, 405, 406 and the like: the service refused what was asked as it is. Not billed."""
 
     retryable = False
 
@@ -128,9 +148,10 @@ class NotSent(SegmindError):
 
 
 class SubmitOutcomeUnknown(SegmindError):
-    """The submit was sent and its answer is lost: a request may exist, and may be billed.
+    """A paid call was sent and its answer is lost, or was cut off: it may be billed.
 
-    Sending again could buy a second video, so nothing in this package does.
+    Sending again could buy a second video, so nothing in this package does. ``request_id`` is there if the
+    answer had named it before it was lost; the request history tells what became of that request.
     """
 
     retryable = False
@@ -143,7 +164,10 @@ class UnreadableResponse(SegmindError):
 
 
 class RequestNotFound(SegmindError):
-    """404 on a request id: not this key's workspace, or older than the service keeps its records."""
+    """404 on a request id: not this key's workspace, or older than the service keeps its records.
+
+    From the request history, which forgets nothing: not this key's own account.
+    """
 
 
 class ResultExpired(SegmindError):
@@ -160,7 +184,12 @@ class RequestFailed(SegmindError):
     """
 
     def __init__(
-        self, message: str, *, request_id: str, reason: str | None = None, cost: float | None = None
+        self,
+        message: str,
+        *,
+        request_id: str | None = None,
+        reason: str | None = None,
+        cost: float | None = None,
     ) -> None:
         super().__init__(message, request_id=request_id)
         self.reason = reason
@@ -178,7 +207,10 @@ class OutputMissing(SegmindError):
 
 
 class WaitTimeout(SegmindError):
-    """The request is still running after the time the caller was ready to wait. It goes on, and is billed."""
+    """The request is still running after the time the caller was ready to wait. It goes on, and is billed.
+
+    ``request_id`` can be waited for again.
+    """
 
 
 class DownloadFailed(SegmindError):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from airflow_ltx.exceptions import ConfigurationError
+from airflow_ltx.segmind.coerce import shown
 from airflow_ltx.segmind.endpoints import DEFAULT_BASE_URL, ClientConfig
+
+_TYPES = ("segmind", "generic", "")
 
 
 class ConnectionLike(Protocol):
@@ -13,6 +17,8 @@ class ConnectionLike(Protocol):
 
     @property
     def conn_id(self) -> str: ...
+    @property
+    def conn_type(self) -> str | None: ...
     @property
     def host(self) -> str | None: ...
     @property
@@ -30,8 +36,17 @@ def client_config(connection: ConnectionLike) -> ClientConfig:
 
     :raises ConfigurationError: Naming the connection and the field at fault; never its key.
     """
-    extra = connection.extra_dejson or {}
+    extra: Any = connection.extra_dejson or {}
     try:
+        if (connection.conn_type or "").strip() not in _TYPES:
+            # Sent to Segmind, the password of another service would be given away.
+            raise ConfigurationError(
+                f"its type is {connection.conn_type}, and it must be segmind. Nothing was sent."
+            )
+        if not isinstance(extra, Mapping):
+            raise ConfigurationError(
+                f"extra is {shown(extra)}; it must be a JSON object such as {{}}. Nothing was sent."
+            )
         return ClientConfig(
             api_key=connection.password or "",
             base_url=_base_url(connection),
@@ -60,12 +75,12 @@ def _base_url(connection: ConnectionLike) -> str:
     return host
 
 
-def _text(extra: dict[str, Any], name: str) -> str | None:
+def _text(extra: Mapping[str, Any], name: str) -> str | None:
     value = extra.get(name)
     return str(value).strip() or None if value is not None else None
 
 
-def _number(extra: dict[str, Any], name: str, default: float) -> float:
+def _number(extra: Mapping[str, Any], name: str, default: float) -> float:
     value = extra.get(name)
     if value is None or value == "":
         return default
@@ -75,7 +90,7 @@ def _number(extra: dict[str, Any], name: str, default: float) -> float:
         raise ConfigurationError(f"{name} is {value!r}; it must be a number. Nothing was sent.") from None
 
 
-def _whole(extra: dict[str, Any], name: str) -> int | None:
+def _whole(extra: Mapping[str, Any], name: str) -> int | None:
     value = extra.get(name)
     if value is None or value == "":
         return None
@@ -87,7 +102,7 @@ def _whole(extra: dict[str, Any], name: str) -> int | None:
         ) from None
 
 
-def _flag(extra: dict[str, Any], name: str) -> bool:
+def _flag(extra: Mapping[str, Any], name: str) -> bool:
     value = extra.get(name)
     if isinstance(value, str):
         if value.strip().lower() in ("", "false", "0", "no", "off"):

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
-from airflow_ltx.exceptions import ConfigurationError, SegmindError
+from airflow_ltx.exceptions import ConfigurationError
 from airflow_ltx.hooks._clients import shared_async_client, shared_client
 from airflow_ltx.hooks._connection import client_config
+from airflow_ltx.hooks._connection_test import try_connection, without_money
 from airflow_ltx.segmind.endings import ending_error
-from airflow_ltx.segmind.endpoints import ClientConfig
-from airflow_ltx.segmind.models import Credits, RequestResult, RequestStatus, SubmittedRequest
+from airflow_ltx.segmind.endpoints import SYNC_TIMEOUT, ClientConfig
+from airflow_ltx.segmind.history import HistoryFilters
+from airflow_ltx.segmind.models import (
+    Credits,
+    HistoryEntry,
+    HistoryPage,
+    RequestResult,
+    RequestStatus,
+    SubmittedRequest,
+    SyncResult,
+)
 from airflow_ltx.segmind.polling import End, Ending, PollState
 from airflow_ltx.segmind.retry import ONCE
 from airflow_ltx.segmind.waiting import async_wait_for_end, wait_for_end
 
 if TYPE_CHECKING:
     from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
-
-_TEST_LIMIT = 10.0
-"""Seconds that a person at the connection form waits for an answer."""
+    from airflow_ltx.segmind.upload import File
 
 DEFAULT_TIMEOUT = 1200.0
 """Seconds that a wait lasts unless its caller says otherwise."""
@@ -34,8 +44,9 @@ DEFAULT_TIMEOUT = 1200.0
 class SegmindHook(BaseHook):
     """Talks to Segmind with the key of an Airflow connection.
 
-    Only :meth:`submit` and :meth:`asubmit` cost money. All reads are free and are repeated through transient
-    errors. Clients are shared by everything in the process that uses the same connection.
+    Only :meth:`submit`, :meth:`run_sync` and their async twins cost money. All reads are free and are
+    repeated through transient errors. Clients are shared by everything in the process that uses the same
+    connection.
 
     :param segmind_conn_id: Connection of type ``segmind``: password = API key, host = base URL.
     """
@@ -152,16 +163,111 @@ class SegmindHook(BaseHook):
         self._raise_for(end, request_id, submitted_at)
         return await client.result(request_id)
 
+    def run_sync(
+        self,
+        model: str,
+        parameters: Mapping[str, Any],
+        path: str | Path,
+        *,
+        timeout: float = SYNC_TIMEOUT,
+    ) -> SyncResult:
+        """Buy one run of a model and wait for its file, in one call. **Billed** when the run completes.
+
+        For models that take seconds. Not for ``ltx-video``: that takes 55 s on a warm machine, the service
+        ends such calls after some 60 to 100 s, and there is no id to come back with, so a lost answer is a
+        lost video. :meth:`submit` and :meth:`wait` have none of these holes.
+
+        Sent again only if it provably never reached the service, or was refused by a 429. A task that fails
+        in here should not be retried: ``retryable`` of the error says whether that would buy again.
+
+        :param path: On this machine's disk. Checked before the call; written as the file comes, and there
+            whole or not at all. A file of that name is replaced.
+        :param timeout: Seconds for the answer to begin, and for every silence in it.
+        :raises SubmitOutcomeUnknown: The answer was lost or cut off: the run may be billed. ``request_id`` is
+            there if the answer had named it, for :meth:`history_entry`.
+        :raises DestinationError: The path cannot be written. If ``retryable`` is False the run is billed.
+        :raises SegmindError: The service refused, or the run failed; nothing was billed.
+        """
+        return self.get_conn().run_sync(model, parameters, path, timeout=timeout)
+
+    async def arun_sync(
+        self,
+        model: str,
+        parameters: Mapping[str, Any],
+        path: str | Path,
+        *,
+        timeout: float = SYNC_TIMEOUT,  # noqa: ASYNC109 - the answer's, not the coroutine's
+    ) -> SyncResult:
+        """As :meth:`run_sync`."""
+        return await (await self.aget_conn()).run_sync(model, parameters, path, timeout=timeout)
+
+    def history(
+        self,
+        *,
+        model: str | None = None,
+        status: str | None = None,
+        since: date | None = None,
+        until: date | None = None,
+        page: int = 1,
+        per_page: int = 20,
+    ) -> HistoryPage:
+        """A page of the account's requests, newest first, failed and running ones too. Free.
+
+        Rows appear seconds after their requests, and their fields one after another.
+
+        :param model: A part of a slug; other models whose slugs contain it are told, too.
+        :param status: ``COMPLETED``, ``FAILED`` or ``PENDING``.
+        :param since: First day, in UTC; by default a week before the last.
+        :param until: Last day, included; by default today. At most 31 days in all.
+        :param per_page: 1 to 100 rows. A request of several outputs has a row for each, and one entry.
+        :raises SegmindError: The history could not be read, which says nothing about what is in it.
+        """
+        return self.get_conn().history(
+            model=model, status=status, since=since, until=until, page=page, per_page=per_page
+        )
+
+    async def ahistory(self, **filters: Unpack[HistoryFilters]) -> HistoryPage:
+        """As :meth:`history`."""
+        return await (await self.aget_conn()).history(**filters)
+
+    def history_entry(self, request_id: str) -> HistoryEntry:
+        """One request of any age, with its cost, inputs and files. Free.
+
+        :raises RequestNotFound: This key's own account has no such request, or none yet.
+        :raises SegmindError: The history could not be read, which says nothing about the request.
+        """
+        return self.get_conn().history_entry(request_id)
+
+    async def ahistory_entry(self, request_id: str) -> HistoryEntry:
+        """As :meth:`history_entry`."""
+        return await (await self.aget_conn()).history_entry(request_id)
+
+    def upload(self, *files: File, content_type: str | None = None) -> tuple[str, ...]:
+        """Put files where models can read them, such as the ``image`` of a video. Free.
+
+        Returns a URL for each file, in their order. The URLs are public, and nothing can delete what is
+        there. If an answer is lost the files are sent again, twice at the most; each sending may leave a copy
+        of its own.
+
+        :param files: Paths on this machine, or bytes. 32 MiB together at the most: they travel as base64 in
+            one JSON body, and take some three times their size in memory.
+        :param content_type: Of all files; by default told by their first bytes or names.
+        :raises InvalidParameter: A file cannot be read, is of no known kind, or too large. Nothing was sent.
+        """
+        return self.get_conn().upload(*files, content_type=content_type)
+
+    async def aupload(self, *files: File, content_type: str | None = None) -> tuple[str, ...]:
+        """As :meth:`upload`."""
+        return await (await self.aget_conn()).upload(*files, content_type=content_type)
+
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for the balance: free of charge, runs no model."""
+        """Ask for the balance: free of charge, runs no model. Answers within some ten seconds."""
         try:
-            balance = self.get_conn().credits(deadline=time.time() + _TEST_LIMIT)
-        except SegmindError as error:
-            return False, error.message
-        except Exception as error:
-            return False, f"{type(error).__name__}: {error}"
-        free = f" and ${balance.free_credits:.2f} of free credits" if balance.free_credits else ""
-        return True, f"The key works. The workspace has ${balance.credits:.2f}{free}. Nothing was billed."
+            config = self.config
+        except ConfigurationError as error:
+            # The form tests a nameless copy of the connection, and nothing was to be bought.
+            return False, without_money(error.message.removeprefix(f"Connection {self.segmind_conn_id!r}: "))
+        return try_connection(config)
 
     async def _aconfig(self) -> ClientConfig:
         try:

@@ -58,11 +58,8 @@ def check_scheme(uri: str) -> None:
     :raises DestinationError: It is there, and none that this version lands to.
     """
     scheme, separator, _ = uri.strip().partition("://")
-    if separator and "{" not in scheme and scheme not in SUPPORTED_SCHEMES:
-        raise _malformed(
-            f"{_shown(uri)!r} has the scheme {scheme!r}; this version lands to "
-            f"{', '.join(f'{s}://' for s in SUPPORTED_SCHEMES)}"
-        )
+    if separator and "{" not in scheme:
+        _supported(scheme, uri)
 
 
 def parse_destination(uri: str) -> Destination:
@@ -75,7 +72,7 @@ def parse_destination(uri: str) -> Destination:
     scheme, separator, rest = text.partition("://")
     if not separator or not scheme:
         raise _malformed(f"{shown} is no URI: write file:///absolute/folder/ instead")
-    check_scheme(text)
+    _supported(scheme, text)
     if "\0" in rest or any(ord(c) < 32 for c in rest):
         raise _malformed(f"{shown} holds control characters")
     host, _, _ = rest.partition("/")
@@ -105,8 +102,19 @@ def extension(content_type: str | None, url: str) -> str:
     return found.group(0).lower() if found else ".bin"
 
 
+def _supported(scheme: str, uri: str) -> None:
+    if scheme not in SUPPORTED_SCHEMES:
+        raise _malformed(
+            f"{_shown(uri)!r} has the scheme {scheme!r}; this version lands to "
+            f"{', '.join(f'{s}://' for s in SUPPORTED_SCHEMES)}"
+        )
+
+
 def _shown(uri: str) -> str:
     scheme, separator, rest = uri.rpartition("://")
+    if scheme not in SUPPORTED_SCHEMES:
+        # A link to a bucket is signed in its query.
+        rest = rest.partition("?")[0]
     # What stands before an @ is a connection id, or a mistake with a secret in it.
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 

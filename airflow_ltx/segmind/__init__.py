@@ -19,18 +19,23 @@ if TYPE_CHECKING:
     from airflow_ltx.segmind.ltx import LTXVideoParameters
     from airflow_ltx.segmind.models import (
         Credits,
+        HistoryEntry,
+        HistoryPage,
         Metrics,
         Output,
         RequestResult,
         RequestStatus,
         State,
         SubmittedRequest,
+        SyncResult,
     )
 
 __all__ = [
     "AsyncSegmindClient",
     "ClientConfig",
     "Credits",
+    "HistoryEntry",
+    "HistoryPage",
     "LTXVideoParameters",
     "Metrics",
     "Output",
@@ -39,6 +44,7 @@ __all__ = [
     "SegmindClient",
     "State",
     "SubmittedRequest",
+    "SyncResult",
 ]
 
 _HOMES = {

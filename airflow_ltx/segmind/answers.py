@@ -25,7 +25,7 @@ from airflow_ltx.exceptions import (
     UnreadableResponse,
 )
 from airflow_ltx.segmind.models import Metrics
-from airflow_ltx.segmind.redact import quote_service
+from airflow_ltx.segmind.redact import quote_service, without_query
 from airflow_ltx.segmind.waits import retry_after
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _CONTENT_WORDS = (
     "prohibited content",
     "inappropriate content",
 )
-_LIMIT_WORDS = ("spend limit", "spending limit", "spend cap", "budget")
+_LIMIT_WORDS = re.compile(r"\b(spend(ing)?|team|credit|account)( \w+)? (limit|cap)\b|\bbudget\b")
 _CREDIT_WORDS = re.compile(r"\bcredits?\b|\b(insufficient|low|your|no) (balance|funds)\b")
 
 
@@ -65,13 +65,14 @@ def text_of(response: ApiResponse) -> str:
         raw = response.body.decode("utf-8", "replace").strip()
         return "an HTML page" if raw[:1] == "<" else quote_service(raw, response.secret)
     for key in ("error", "detail", "message"):
-        said = _flatten(body.get(key))
+        said = flatten(body.get(key))
         if said:
             return quote_service(said, response.secret)
     return ""
 
 
-def _flatten(value: Any, depth: int = 4) -> str:
+def flatten(value: Any, depth: int = 4) -> str:
+    """The words in an error of whatever JSON shape."""
     if isinstance(value, str):
         return value
     if depth == 0:
@@ -79,11 +80,11 @@ def _flatten(value: Any, depth: int = 4) -> str:
     if isinstance(value, Mapping):
         return "; ".join(
             filter(
-                None, (_flatten(value.get(key), depth - 1) for key in ("msg", "message", "error", "detail"))
+                None, (flatten(value.get(key), depth - 1) for key in ("msg", "message", "error", "detail"))
             )
         )
     if isinstance(value, list):
-        return "; ".join(filter(None, (_flatten(item, depth - 1) for item in value)))
+        return "; ".join(filter(None, (flatten(item, depth - 1) for item in value)))
     return ""
 
 
@@ -98,7 +99,7 @@ def submit_error(response: ApiResponse, model: str) -> SegmindError:
         return SubmitOutcomeUnknown(
             f"The submit of {model} was sent and answered with {said}, which is no receipt. A request may "
             "exist and be billed; it was not sent again. Look into the request history of the Segmind "
-            f"console before running the task once more. The whole answer: {_whole(response)}",
+            f"console before running the task once more. The whole answer: {whole_text(response)}",
             http_status=status,
         )
     unbilled = f"The service refused the request for {model} ({said}). Nothing was billed"
@@ -134,7 +135,7 @@ def submit_error(response: ApiResponse, model: str) -> SegmindError:
                 "the base URL and at proxies.",
                 http_status=status,
             )
-        case 406 if any(word in lowered for word in _LIMIT_WORDS):
+        case 406 if _LIMIT_WORDS.search(lowered):
             return SpendLimitReached(
                 f"{unbilled}. The team's spend limit is used up: raise it in the Segmind console. Until then "
                 "a retry fails again.",
@@ -166,7 +167,8 @@ def submit_error(response: ApiResponse, model: str) -> SegmindError:
             )
 
 
-def _whole(response: ApiResponse) -> str:
+def whole_text(response: ApiResponse) -> str:
+    """As :func:`text_of`, all of the answer."""
     # Should an id be in it after all, the reader needs it more than a short message.
     if response.body.lstrip()[:1] == b"<":
         return "an HTML page"
@@ -181,51 +183,68 @@ def _no_credits(unbilled: str, status: int) -> InsufficientCredits:
     )
 
 
-def read_error(status: int, headers: Mapping[str, str], text: str, request_id: str | None) -> SegmindError:
-    """Why a read (status, result, balance) brought nothing. Reads are free: all but a few are transient."""
-    what = f"request {request_id}" if request_id else "the balance"
-    said = f"HTTP {status}" + (f": {text}" if text else "")
-    failed = f"Reading {what} failed ({said}). Reading is free of charge"
-    match status:
+def unpaid_error(
+    response: ApiResponse, *, doing: str, request_id: str | None = None, where: str = "base URL"
+) -> SegmindError:
+    """Why a call that costs nothing brought nothing. All but a few of these are transient.
+
+    :param doing: What was tried, such as "Reading the balance"; its first word names the kind of call.
+    :param where: Which address of the connection the call went to.
+    """
+    text, target = text_of(response), response.headers.get("location")
+    led = (
+        f" to {quote_service(without_query(target), response.secret)}"
+        if target and 300 <= response.status < 400
+        else ""
+    )
+    said = f"HTTP {response.status}{led}" + (f": {text}" if text else "")
+    failed = f"{doing} failed ({said}). {doing.partition(' ')[0]} is free of charge"
+    error = _unpaid(response, failed, where)
+    error.request_id, error.http_status, error.said = request_id, response.status, said
+    return error
+
+
+def _unpaid(response: ApiResponse, failed: str, where: str) -> SegmindError:
+    match response.status:
         case 401:
             return AuthenticationFailed(
                 f"{failed}. The API key is missing, wrong or expired: correct the password of the Segmind "
-                "connection.",
-                request_id=request_id,
-                http_status=status,
+                "connection."
             )
         case 403:
-            return AccessDenied(
-                f"{failed}. This key may not read it.", request_id=request_id, http_status=status
-            )
-        case 404 | 410 if request_id:
-            return RequestNotFound(
-                f"{failed}. The id is unknown to this key's workspace, or its record is older than the hour "
-                "for which the service keeps it.",
-                request_id=request_id,
-                http_status=status,
-            )
+            return AccessDenied(f"{failed}. This key may not do that.")
         case 429:
             return RateLimited(
                 f"{failed}. The account's limit of requests per minute is reached.",
-                retry_after=retry_after(headers),
-                request_id=request_id,
+                retry_after=retry_after(response.headers),
             )
-        case _ if status >= 500 or status == 408:
-            return ServiceUnavailable(f"{failed}.", request_id=request_id, http_status=status)
-        case _:
+        case status if status >= 500 or status == 408:
+            return ServiceUnavailable(f"{failed}.")
+        case status:
             return UnreadableResponse(
                 f"{failed}. The answer is not what the API promises"
-                + ("; is the base URL of the connection the service's?" if status != 200 else "")
-                + ("" if text or status != 200 else " (the body is empty)")
-                + ".",
-                request_id=request_id,
-                http_status=status,
+                + (f"; is the {where} of the connection the service's?" if status != 200 else "")
+                + ("" if response.body.strip() or status != 200 else " (the body is empty)")
+                + "."
             )
 
 
-def failed_request(request_id: str, reason: str | None, metrics: Metrics) -> RequestFailed:
+def read_error(response: ApiResponse, request_id: str) -> SegmindError:
+    """Why reading a request's status or result brought nothing."""
+    error = unpaid_error(response, doing=f"Reading request {request_id}", request_id=request_id)
+    if response.status not in (404, 410):
+        return error
+    return RequestNotFound(
+        f"Reading request {request_id} failed ({error.said}). Reading is free of charge. The id is unknown "
+        "to this key's workspace, or its record is older than the hour for which the service keeps it.",
+        request_id=request_id,
+        http_status=response.status,
+    )
+
+
+def failed_request(request_id: str | None, reason: str | None, metrics: Metrics) -> RequestFailed:
     """The error for a request that ended as FAILED."""
+    subject = f"Request {request_id}" if request_id else "The request"
     blocked = reason is not None and any(word in reason.lower() for word in _CONTENT_WORDS)
     billed = (
         f"The service reports a cost of ${metrics.cost:g}"
@@ -235,7 +254,7 @@ def failed_request(request_id: str, reason: str | None, metrics: Metrics) -> Req
     said = f": {reason}" if reason else ", and the service gave no reason"
     if blocked:
         return ContentBlocked(
-            f"Request {request_id} was refused by the service's content moderation{said}. {billed}. The same "
+            f"{subject} was refused by the service's content moderation{said}. {billed}. The same "
             "input will be refused again: change the prompt or the picture.",
             request_id=request_id,
             reason=reason,
@@ -247,7 +266,7 @@ def failed_request(request_id: str, reason: str | None, metrics: Metrics) -> Req
         else "A retry submits a new request"
     )
     failure = RequestFailed(
-        f"Request {request_id} failed{said}. {billed}. {after}.",
+        f"{subject} failed{said}. {billed}. {after}.",
         request_id=request_id,
         reason=reason,
         cost=metrics.cost,

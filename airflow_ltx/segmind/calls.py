@@ -5,18 +5,31 @@ The clients add nothing but I/O to these, so that both behave alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from airflow_ltx.segmind import protocol
+from airflow_ltx.segmind import history as _history
+from airflow_ltx.segmind import protocol, sync_run
+from airflow_ltx.segmind import upload as _upload
 from airflow_ltx.segmind.endpoints import ClientConfig
-from airflow_ltx.segmind.models import Credits, RequestResult, RequestStatus, SubmittedRequest
+from airflow_ltx.segmind.models import (
+    Credits,
+    HistoryEntry,
+    HistoryPage,
+    RequestResult,
+    RequestStatus,
+    SubmittedRequest,
+)
 from airflow_ltx.segmind.protocol import ApiRequest, ApiResponse
-from airflow_ltx.segmind.retry import READ, SUBMIT, RetryPolicy
+from airflow_ltx.segmind.retry import READ, SUBMIT, UPLOAD, RetryPolicy
 
 T = TypeVar("T")
+
+_SLOWEST_UPLOAD = 256 * 1024
+"""Bytes a second that an upload is given time for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +39,9 @@ class Call(Generic[T]):
     :param read: Takes the answer and the epoch second at which the request was sent.
     :param paid: Whether a lost answer may have cost money; such calls get a connection of their own, since
         one from the pool may have been closed by the other side while the request is under way.
+    :param again: What an error says of repeating a call that is not paid.
+    :param timeout: Seconds instead of the configuration's.
+    :param target: Where the body goes, should the answer be a file.
     """
 
     request: ApiRequest
@@ -34,6 +50,9 @@ class Call(Generic[T]):
     subject: str
     request_id: str | None = None
     paid: bool = False
+    again: str = "Reading is free of charge and can be repeated."
+    timeout: float | None = None
+    target: Path | None = None
 
 
 def submit(config: ClientConfig, model: str, parameters: Mapping[str, Any]) -> Call[SubmittedRequest]:
@@ -47,36 +66,88 @@ def submit(config: ClientConfig, model: str, parameters: Mapping[str, Any]) -> C
     )
 
 
+def run_sync(
+    config: ClientConfig, model: str, parameters: Mapping[str, Any], target: Path, timeout: float
+) -> Call[sync_run.Made]:
+    """The other paid call, which brings the file itself.
+
+    :param target: As :func:`~airflow_ltx.segmind.sync_run.prepare` gave it.
+    """
+    return Call(
+        request=protocol.sync_request(config, model, parameters),
+        read=_untimed(partial(sync_run.read_run, model=model, target=target)),
+        policy=SUBMIT,
+        subject=f"the synchronous run of {model}",
+        paid=True,
+        timeout=sync_run.check_timeout(timeout),
+        target=target,
+    )
+
+
 def status(config: ClientConfig, request_id: str) -> Call[RequestStatus]:
     """A light look at a request."""
-    return Call(
-        request=protocol.status_request(config, request_id),
-        read=_untimed(partial(protocol.read_status, request_id=request_id)),
-        policy=READ,
-        subject=f"reading the status of request {request_id}",
-        request_id=request_id,
+    return _reading(
+        f"the status of request {request_id}",
+        protocol.status_request(config, request_id),
+        partial(protocol.read_status, request_id=request_id),
+        request_id,
     )
 
 
 def result(config: ClientConfig, request_id: str) -> Call[RequestResult]:
     """The record with its files."""
-    return Call(
-        request=protocol.result_request(config, request_id),
-        read=_untimed(partial(protocol.read_result, request_id=request_id)),
-        policy=READ,
-        subject=f"reading the result of request {request_id}",
-        request_id=request_id,
+    return _reading(
+        f"the result of request {request_id}",
+        protocol.result_request(config, request_id),
+        partial(protocol.read_result, request_id=request_id),
+        request_id,
     )
 
 
 def balance(config: ClientConfig) -> Call[Credits]:
     """The balance."""
-    return Call(
-        request=protocol.credits_request(config),
-        read=_untimed(protocol.read_credits),
-        policy=READ,
-        subject="reading the balance",
+    return _reading("the balance", protocol.credits_request(config), protocol.read_credits)
+
+
+def history(config: ClientConfig, query: _history.HistoryQuery) -> Call[HistoryPage]:
+    """A page of the request history."""
+    return _reading(
+        "the request history",
+        _history.history_request(config, query),
+        partial(_history.read_history, query=query),
     )
+
+
+def history_entry(config: ClientConfig, request_id: str) -> Call[HistoryEntry]:
+    """One request of the history."""
+    return _reading(
+        f"request {request_id} in the request history",
+        _history.history_entry_request(config, request_id),
+        partial(_history.read_history_entry, request_id=request_id),
+        request_id,
+    )
+
+
+def upload(config: ClientConfig, data_urls: Sequence[bytes]) -> Call[tuple[str, ...]]:
+    """Files to public URLs.
+
+    :param data_urls: As :func:`~airflow_ltx.segmind.upload.read_files` gave them.
+    """
+    request = _upload.upload_request(config, data_urls)
+    return Call(
+        request=request,
+        read=_untimed(partial(_upload.read_upload, count=len(data_urls))),
+        policy=UPLOAD,
+        subject="the upload",
+        again="Uploading is free of charge and can be repeated; copies that were left cannot be deleted.",
+        timeout=config.timeout + len(request.content or b"") / _SLOWEST_UPLOAD,
+    )
+
+
+def _reading(
+    what: str, request: ApiRequest, read: Callable[[ApiResponse], T], request_id: str | None = None
+) -> Call[T]:
+    return Call(request, _untimed(read), READ, f"reading {what}", request_id)
 
 
 def _untimed(read: Callable[[ApiResponse], T]) -> Callable[[ApiResponse, float], T]:

@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
 from airflow_ltx import __version__
 from airflow_ltx.exceptions import SegmindError
-from airflow_ltx.segmind import calls
+from airflow_ltx.segmind import calls, sync_run
 from airflow_ltx.segmind.calls import Call
-from airflow_ltx.segmind.endpoints import ClientConfig
-from airflow_ltx.segmind.models import Credits, RequestResult, RequestStatus, SubmittedRequest
-from airflow_ltx.segmind.protocol import ApiResponse
-from airflow_ltx.segmind.retry import Clock, RetryPolicy, async_retrying, retrying
+from airflow_ltx.segmind.endpoints import SYNC_TIMEOUT, ClientConfig
+from airflow_ltx.segmind.history import HistoryFilters, history_query
+from airflow_ltx.segmind.models import (
+    Credits,
+    HistoryEntry,
+    HistoryPage,
+    RequestResult,
+    RequestStatus,
+    SubmittedRequest,
+    SyncResult,
+)
+from airflow_ltx.segmind.receive import Receiver, off_loop, steps
+from airflow_ltx.segmind.retry import CallOptions, Clock, RetryPolicy, async_retrying, retrying
 from airflow_ltx.segmind.transport import (
-    LARGEST_ANSWER,
+    check_hosts,
     exchange_limit,
     shared_ssl_context,
     timeouts,
-    too_large,
-    translate,
     unlogged,
 )
+from airflow_ltx.segmind.upload import File, read_files
 from airflow_ltx.segmind.watchdog import time_limit
 
 T = TypeVar("T")
@@ -37,53 +45,30 @@ _FRESH = httpx.Limits(max_connections=50, max_keepalive_connections=0)
 
 
 def _options(config: ClientConfig) -> dict[str, Any]:
+    check_hosts(config)
     return {
         "headers": {
             "x-api-key": config.api_key,
             "user-agent": f"airflow-provider-ltx/{__version__}",
             "accept": "application/json",
         },
-        "timeout": timeouts(config.timeout),
         "verify": shared_ssl_context(),
         "follow_redirects": False,
     }
 
 
-def _request_kwargs(call: Call[T]) -> dict[str, Any]:
-    extra = {} if call.request.content is None else {"content-type": "application/json"}
+def _request_kwargs(call: Call[T], timeout: float) -> dict[str, Any]:
+    headers = {} if call.request.content is None else {"content-type": "application/json"}
+    if call.target is not None:
+        # The length of a file that is packed on the way says nothing about the file's.
+        headers |= {"accept": "*/*", "accept-encoding": "identity"}
     return {
         "method": call.request.method,
         "url": call.request.url,
         "content": call.request.content,
-        "headers": extra,
+        "headers": headers,
+        "timeout": timeouts(timeout),
     }
-
-
-def _answer(response: httpx.Response, body: bytes, config: ClientConfig) -> ApiResponse:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return ApiResponse(response.status_code, headers, body, secret=config.api_key)
-
-
-def _lost(call: Call[T], error: Exception, config: ClientConfig) -> SegmindError:
-    return translate(
-        error,
-        secret=config.api_key,
-        subject=call.subject,
-        url=call.request.url,
-        paid=call.paid,
-        request_id=call.request_id,
-    )
-
-
-@contextmanager
-def _legible(call: Call[T], config: ClientConfig) -> Iterator[None]:
-    """Whatever a reader stumbles over, a paid call's answer must not look as if nothing had been sent."""
-    try:
-        yield
-    except SegmindError:
-        raise
-    except Exception as error:
-        raise _lost(call, error, config) from None
 
 
 class SegmindClient:
@@ -93,6 +78,7 @@ class SegmindClient:
     and ``deadline`` (epoch seconds after which no further attempt begins).
 
     :param transport: An httpx transport instead of the network, for tests.
+    :raises ConfigurationError: The configuration names a host that can have no address.
     """
 
     def __init__(
@@ -111,40 +97,94 @@ class SegmindClient:
         self._http = httpx.Client(limits=_FRESH, transport=transport, **_options(config))
 
     def submit(
-        self,
-        model: str,
-        parameters: Mapping[str, Any],
-        *,
-        retry: RetryPolicy | None = None,
-        deadline: float | None = None,
+        self, model: str, parameters: Mapping[str, Any], **options: Unpack[CallOptions]
     ) -> SubmittedRequest:
         """Buy one run of ``model``. Sent again only if it provably never arrived or was refused by a 429.
 
         :raises SubmitOutcomeUnknown: The answer was lost: a request may exist and be billed.
         :raises SegmindError: It was refused; nothing was billed.
         """
-        return self._run(calls.submit(self.config, model, parameters), retry, deadline)
+        return self._run(calls.submit(self.config, model, parameters), **options)
 
-    def status(
-        self, request_id: str, *, retry: RetryPolicy | None = None, deadline: float | None = None
-    ) -> RequestStatus:
+    def run_sync(
+        self,
+        model: str,
+        parameters: Mapping[str, Any],
+        path: str | Path,
+        *,
+        timeout: float = SYNC_TIMEOUT,
+        **options: Unpack[CallOptions],
+    ) -> SyncResult:
+        """Buy one run of ``model`` and write its file to ``path``, whole or not at all, as it comes.
+
+        Sent again only as :meth:`submit` is. Whatever breaks once it was sent is final, and names the request
+        if the answer had named it. That the path can be written is checked beforehand.
+
+        :param timeout: Seconds for the answer to begin, and for every silence in it; the whole call may take
+            twice as long.
+        :raises SubmitOutcomeUnknown: The answer was lost or cut off: the run may be billed.
+        :raises DestinationError: Not retryable: the disk refused the file after the run was paid for.
+            Retryable: it refused beforehand, and nothing was sent.
+        :raises SegmindError: It was refused or failed; nothing was billed.
+        """
+        call = calls.run_sync(self.config, model, parameters, Path(path), timeout)
+        sync_run.prepare(path)
+        return sync_run.complete(self._run(call, **options))
+
+    def status(self, request_id: str, **options: Unpack[CallOptions]) -> RequestStatus:
         """Where a request stands. Free of charge."""
-        return self._run(calls.status(self.config, request_id), retry, deadline)
+        return self._run(calls.status(self.config, request_id), **options)
 
-    def result(
-        self, request_id: str, *, retry: RetryPolicy | None = None, deadline: float | None = None
-    ) -> RequestResult:
+    def result(self, request_id: str, **options: Unpack[CallOptions]) -> RequestResult:
         """The files of a completed request. Free of charge.
 
         :raises RequestFailed: It ended as FAILED.
         :raises RequestNotFound: Unknown to this key, or older than the service keeps it.
         :raises OutputMissing: It was billed and names no file.
         """
-        return self._run(calls.result(self.config, request_id), retry, deadline)
+        return self._run(calls.result(self.config, request_id), **options)
 
-    def credits(self, *, retry: RetryPolicy | None = None, deadline: float | None = None) -> Credits:
+    def credits(self, **options: Unpack[CallOptions]) -> Credits:
         """The balance of the key's workspace. Free of charge."""
-        return self._run(calls.balance(self.config), retry, deadline)
+        return self._run(calls.balance(self.config), **options)
+
+    def history(
+        self,
+        *,
+        retry: RetryPolicy | None = None,
+        deadline: float | None = None,
+        **filters: Unpack[HistoryFilters],
+    ) -> HistoryPage:
+        """A page of the account's requests, newest first. Free of charge.
+
+        :param filters: See :class:`~airflow_ltx.segmind.history.HistoryFilters`.
+        :raises InvalidParameter: Nothing was sent.
+        :raises SegmindError: The history could not be read, which says nothing about what is in it.
+        """
+        query = history_query(self._clock(), **filters)
+        return self._run(calls.history(self.config, query), retry, deadline)
+
+    def history_entry(self, request_id: str, **options: Unpack[CallOptions]) -> HistoryEntry:
+        """One request of the account, of any age. Free of charge.
+
+        :raises RequestNotFound: The account has no such request; a row may appear seconds after its request.
+        :raises SegmindError: The history could not be read, which says nothing about the request.
+        """
+        return self._run(calls.history_entry(self.config, request_id), **options)
+
+    def upload(
+        self, *files: File, content_type: str | None = None, **options: Unpack[CallOptions]
+    ) -> tuple[str, ...]:
+        """Store files where the service, and everybody else, can read them; a URL for each, in their order.
+
+        Free of charge. Nothing can delete them. Sent up to three times if the answer is lost, and each of
+        those may leave a copy. All files travel in one JSON body, in memory: 32 MiB together at the most.
+
+        :param files: Paths, or the bytes themselves.
+        :param content_type: Of all files; default: by their first bytes, or their names.
+        :raises InvalidParameter: A file cannot be read, is of no known kind, or too large. Nothing was sent.
+        """
+        return self._run(calls.upload(self.config, read_files(files, content_type)), **options)
 
     def close(self) -> None:
         """Close the connections."""
@@ -158,37 +198,34 @@ class SegmindClient:
     ) -> None:
         self.close()
 
-    def _run(self, call: Call[T], retry: RetryPolicy | None, deadline: float | None) -> T:
+    def _run(self, call: Call[T], retry: RetryPolicy | None = None, deadline: float | None = None) -> T:
         controller = retrying(retry or call.policy, deadline=deadline, clock=self._clock, sleep=self._sleep)
         answer: T = controller(self._once, call)
         return answer
 
     def _once(self, call: Call[T]) -> T:
-        sent_at = self._clock()
-        answer = self._exchange(call)
-        with _legible(call, self.config):
-            return call.read(answer, sent_at)
-
-    def _exchange(self, call: Call[T]) -> ApiResponse:
-        body = bytearray()
+        timeout = call.timeout or self.config.timeout
+        receiver = Receiver(call, self.config.api_key, self._clock())
         try:
             with (
                 unlogged(),
-                time_limit(exchange_limit(self.config.timeout)) as extensions,
-                self._http.stream(**_request_kwargs(call), extensions=extensions) as response,
+                time_limit(exchange_limit(timeout)) as extensions,
+                self._http.stream(**_request_kwargs(call, timeout), extensions=extensions) as response,
             ):
+                receiver.begin(response.status_code, response.headers)
                 for chunk in response.iter_bytes():
-                    body += chunk
-                    if len(body) > LARGEST_ANSWER:
-                        raise too_large(call.subject, paid=call.paid, request_id=call.request_id)
-                return _answer(response, bytes(body), self.config)
+                    receiver.take(chunk)
+            return receiver.finish()
         except SegmindError:
             raise
         except Exception as error:
             # httpx lets more pass than its own errors: a socket's OSError, a Location that is no URL.
-            # After a paid call each of them means the same, that the answer is lost. Not chained: its text
-            # may quote the key, and ours says what is to be known.
-            raise _lost(call, error, self.config) from None
+            # After a paid call each of them means the same, that the answer is lost, and so does whatever a
+            # reader stumbles over. Not chained: its text may quote the key, and ours says what is to be
+            # known.
+            raise receiver.lost(error) from None
+        finally:
+            receiver.close()
 
 
 class AsyncSegmindClient:
@@ -215,31 +252,59 @@ class AsyncSegmindClient:
         return await asyncio.to_thread(cls, config)
 
     async def submit(
+        self, model: str, parameters: Mapping[str, Any], **options: Unpack[CallOptions]
+    ) -> SubmittedRequest:
+        """As :meth:`SegmindClient.submit`."""
+        return await self._run(calls.submit(self.config, model, parameters), **options)
+
+    async def run_sync(
         self,
         model: str,
         parameters: Mapping[str, Any],
+        path: str | Path,
+        *,
+        timeout: float = SYNC_TIMEOUT,  # noqa: ASYNC109 - the answer's, not the coroutine's
+        **options: Unpack[CallOptions],
+    ) -> SyncResult:
+        """As :meth:`SegmindClient.run_sync`; the disk is written off the event loop."""
+        call = calls.run_sync(self.config, model, parameters, Path(path), timeout)
+        await off_loop(sync_run.prepare, path)
+        made = await self._run(call, **options)
+        return await off_loop(sync_run.complete, made)
+
+    async def status(self, request_id: str, **options: Unpack[CallOptions]) -> RequestStatus:
+        """As :meth:`SegmindClient.status`."""
+        return await self._run(calls.status(self.config, request_id), **options)
+
+    async def result(self, request_id: str, **options: Unpack[CallOptions]) -> RequestResult:
+        """As :meth:`SegmindClient.result`."""
+        return await self._run(calls.result(self.config, request_id), **options)
+
+    async def credits(self, **options: Unpack[CallOptions]) -> Credits:
+        """As :meth:`SegmindClient.credits`."""
+        return await self._run(calls.balance(self.config), **options)
+
+    async def history(
+        self,
         *,
         retry: RetryPolicy | None = None,
         deadline: float | None = None,
-    ) -> SubmittedRequest:
-        """As :meth:`SegmindClient.submit`."""
-        return await self._run(calls.submit(self.config, model, parameters), retry, deadline)
+        **filters: Unpack[HistoryFilters],
+    ) -> HistoryPage:
+        """As :meth:`SegmindClient.history`."""
+        query = history_query(self._clock(), **filters)
+        return await self._run(calls.history(self.config, query), retry, deadline)
 
-    async def status(
-        self, request_id: str, *, retry: RetryPolicy | None = None, deadline: float | None = None
-    ) -> RequestStatus:
-        """As :meth:`SegmindClient.status`."""
-        return await self._run(calls.status(self.config, request_id), retry, deadline)
+    async def history_entry(self, request_id: str, **options: Unpack[CallOptions]) -> HistoryEntry:
+        """As :meth:`SegmindClient.history_entry`."""
+        return await self._run(calls.history_entry(self.config, request_id), **options)
 
-    async def result(
-        self, request_id: str, *, retry: RetryPolicy | None = None, deadline: float | None = None
-    ) -> RequestResult:
-        """As :meth:`SegmindClient.result`."""
-        return await self._run(calls.result(self.config, request_id), retry, deadline)
-
-    async def credits(self, *, retry: RetryPolicy | None = None, deadline: float | None = None) -> Credits:
-        """As :meth:`SegmindClient.credits`."""
-        return await self._run(calls.balance(self.config), retry, deadline)
+    async def upload(
+        self, *files: File, content_type: str | None = None, **options: Unpack[CallOptions]
+    ) -> tuple[str, ...]:
+        """As :meth:`SegmindClient.upload`; files are read off the event loop."""
+        data_urls = await off_loop(read_files, files, content_type)
+        return await self._run(calls.upload(self.config, data_urls), **options)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -254,34 +319,30 @@ class AsyncSegmindClient:
     ) -> None:
         await self.aclose()
 
-    async def _run(self, call: Call[T], retry: RetryPolicy | None, deadline: float | None) -> T:
+    async def _run(self, call: Call[T], retry: RetryPolicy | None = None, deadline: float | None = None) -> T:
         controller = async_retrying(
             retry or call.policy, deadline=deadline, clock=self._clock, sleep=self._sleep
         )
         return await controller(self._once, call)
 
     async def _once(self, call: Call[T]) -> T:
-        sent_at = self._clock()
-        answer = await self._exchange(call)
-        with _legible(call, self.config):
-            return call.read(answer, sent_at)
-
-    async def _exchange(self, call: Call[T]) -> ApiResponse:
+        timeout = call.timeout or self.config.timeout
         http = self._http_paid if call.paid else self._http
-        body = bytearray()
+        receiver = Receiver(call, self.config.api_key, self._clock())
+        step = steps(call)
         try:
-            async with asyncio.timeout(exchange_limit(self.config.timeout)):
+            async with asyncio.timeout(exchange_limit(timeout)):
                 with unlogged():
-                    async with http.stream(**_request_kwargs(call)) as response:
+                    async with http.stream(**_request_kwargs(call, timeout)) as response:
+                        await step(receiver.begin, response.status_code, response.headers)
                         async for chunk in response.aiter_bytes():
-                            body += chunk
-                            if len(body) > LARGEST_ANSWER:
-                                raise too_large(call.subject, paid=call.paid, request_id=call.request_id)
-                        return _answer(response, bytes(body), self.config)
+                            await step(receiver.take, chunk)
+            answer: T = await step(receiver.finish)
+            return answer
         except SegmindError:
             raise
         except Exception as error:
-            # httpx lets more pass than its own errors: a socket's OSError, a Location that is no URL.
-            # After a paid call each of them means the same, that the answer is lost. Not chained: its text
-            # may quote the key, and ours says what is to be known.
-            raise _lost(call, error, self.config) from None
+            # As for the ordinary client: whatever broke, the answer is lost.
+            raise receiver.lost(error) from None
+        finally:
+            await step(receiver.close)

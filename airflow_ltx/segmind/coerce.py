@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from airflow_ltx.exceptions import InvalidParameter
 from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
-from airflow_ltx.segmind.redact import without_query
+from airflow_ltx.segmind.redact import without_queries, without_query
 
 _LONGEST_SHOWN = 80
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -21,27 +21,29 @@ class Problem(ValueError):
     """Why a value cannot be sent: names the field, the value and what is allowed."""
 
 
-def check_slug(model: Any) -> None:
-    """:raises InvalidParameter: ``model`` cannot be a slug: it becomes a part of a URL's path."""
+def check_slug(model: Any) -> str:
+    """Return ``model`` if it can be a slug: it becomes a part of a URL's path.
+
+    :raises InvalidParameter: Otherwise.
+    """
     if not isinstance(model, str) or not _SLUG.fullmatch(model):
-        raise InvalidParameter(
-            [f"model is {_shown(model)}; it must be the model's slug, such as 'ltx-video'"]
-        )
+        raise InvalidParameter([f"model is {shown(model)}; it must be the model's slug, such as 'ltx-video'"])
+    return model
 
 
 def text(name: str, value: Any) -> str:
     """A text that says something. Numbers become text, as native rendering turns "123" into 123."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise Problem(f"{name} is {_shown(value)}; it must be a text")
+        raise Problem(f"{name} is {shown(value)}; it must be a text")
     if isinstance(value, float) and not math.isfinite(value):
-        raise Problem(f"{name} is {_shown(value)}; it must be a text that says something")
+        raise Problem(f"{name} is {shown(value)}; it must be a text that says something")
     try:
         said = str(value)
     except ValueError:
-        raise Problem(f"{name} is {_shown(value)}; it must be a text") from None
+        raise Problem(f"{name} is {shown(value)}; it must be a text") from None
     if said.strip() in ("", "None"):
         # "None" is what a template over an absent value renders, and no prompt worth paying for.
-        raise Problem(f"{name} is {_shown(said)}; it must be a text that says something")
+        raise Problem(f"{name} is {shown(said)}; it must be a text that says something")
     return said
 
 
@@ -62,7 +64,7 @@ def one_of(allowed: Sequence[str]) -> Callable[[str, Any], str | None]:
             return None
         word = value.strip() if isinstance(value, str) else value
         if word not in allowed:
-            raise Problem(f"{name} is {_shown(value)}; it must be one of {', '.join(allowed)}")
+            raise Problem(f"{name} is {shown(value)}; it must be one of {', '.join(allowed)}")
         return str(word)
 
     return check
@@ -76,7 +78,7 @@ def integer_of(allowed: Sequence[int]) -> Callable[[str, Any], int | None]:
             return None
         number = integer_or_none(value)
         if number not in allowed:
-            raise Problem(f"{name} is {_shown(value)}; it must be one of {', '.join(map(str, allowed))}")
+            raise Problem(f"{name} is {shown(value)}; it must be one of {', '.join(map(str, allowed))}")
         return number
 
     return check
@@ -90,7 +92,7 @@ def integer_between(lowest: int, highest: int) -> Callable[[str, Any], int | Non
             return None
         number = integer_or_none(value)
         if number is None or not lowest <= number <= highest:
-            raise Problem(f"{name} is {_shown(value)}; it must be a whole number from {lowest} to {highest}")
+            raise Problem(f"{name} is {shown(value)}; it must be a whole number from {lowest} to {highest}")
         return number
 
     return check
@@ -104,7 +106,7 @@ def number_between(lowest: float, highest: float) -> Callable[[str, Any], float 
             return None
         number = number_or_none(value)
         if number is None or not lowest <= number <= highest:
-            raise Problem(f"{name} is {_shown(value)}; it must be a number from {lowest:g} to {highest:g}")
+            raise Problem(f"{name} is {shown(value)}; it must be a number from {lowest:g} to {highest:g}")
         return number
 
     return check
@@ -122,10 +124,10 @@ def http_url(name: str, value: Any) -> str | None:
             parts = None
         if parts and parts.scheme in ("http", "https") and parts.hostname and not any(map(str.isspace, url)):
             return url
-        shown = _shown(without_query(url) if "://" in url else url.partition("?")[0])
+        said = shown(without_query(url) if "://" in url else url.partition("?")[0])
     else:
-        shown = _shown(value)
-    raise Problem(f"{name} is {shown}; it must be an http or https URL that the service can fetch")
+        said = shown(value)
+    raise Problem(f"{name} is {said}; it must be an http or https URL that the service can fetch")
 
 
 def json_object(name: str, value: Any) -> dict[str, Any] | None:
@@ -136,9 +138,9 @@ def json_object(name: str, value: Any) -> dict[str, Any] | None:
         try:
             value = json.loads(value)
         except ValueError:
-            raise Problem(f"{name} is {_shown(value)}; it must be a dict, or a JSON object as text") from None
+            raise Problem(f"{name} is {shown(value)}; it must be a dict, or a JSON object as text") from None
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise Problem(f"{name} is {_shown(value)}; it must be a dict with text keys")
+        raise Problem(f"{name} is {shown(value)}; it must be a dict with text keys")
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(value), allow_nan=False))
     except (TypeError, ValueError) as error:
@@ -151,10 +153,11 @@ def _unset(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value for a message: bounded, and without the queries of URLs in it, which may be signed."""
     try:
-        shown = repr(value)
+        text = without_queries(repr(value))
     except ValueError:
         # Python does not print integers of more than a few thousand digits.
         return "a number too long to print"
-    return shown if len(shown) <= _LONGEST_SHOWN else shown[: _LONGEST_SHOWN - 1] + "…"
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"

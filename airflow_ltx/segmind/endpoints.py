@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from airflow_ltx.exceptions import ConfigurationError
 
@@ -12,12 +13,16 @@ DEFAULT_BASE_URL = "https://api.segmind.com"
 LONGEST_TIMEOUT = 3600.0
 """Seconds. No answer of the service is worth waiting longer for."""
 
+SYNC_TIMEOUT = 180.0
+"""Seconds for a synchronous run to answer. The service itself gives up after some 60 to 100 s."""
+
 _PLAIN = re.compile(r"[!-~\u00a1-\U0010ffff]+")
 """No blanks and no control characters: an HTTP library takes no URL with them."""
 
 _SEGMIND_HOST = "api.segmind.com"
 _SEGMIND_HISTORY_URL = "https://api.spotprod.segmind.com"
 _SEGMIND_UPLOAD_URL = "https://workflows-api.segmind.com"
+_HISTORY = "/inference-request/request-history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,9 @@ class ClientConfig:
     :param api_key: Sent as ``x-api-key`` to the three hosts below and nowhere else. Not in ``repr``.
     :param base_url: Normalised by :func:`normalise_base_url`.
     :param timeout: Seconds one answer may take to arrive (read and write); connecting has 5 s of its own.
-    :param history_url: Not used yet. Default: Segmind's own if ``base_url`` is Segmind's, else ``base_url``.
-    :param upload_url: As ``history_url``.
+    :param history_url: Where the request history is. Default: Segmind's own host for it if ``base_url`` is
+        Segmind's, else ``base_url``.
+    :param upload_url: Where files are uploaded to; default as for ``history_url``.
     :param requests_per_minute: The account's limit, if known. Kept for later versions; nothing uses it yet.
     :param allow_private_hosts: Likewise; this version fetches files from wherever the service says.
     """
@@ -64,7 +70,8 @@ class ClientConfig:
             )
         for name, segmind in (("history_url", _SEGMIND_HISTORY_URL), ("upload_url", _SEGMIND_UPLOAD_URL)):
             given = getattr(self, name)
-            object.__setattr__(self, name, normalise_base_url(given) if given else (segmind if own else base))
+            url = normalise_base_url(given, name) if given else (segmind if own else base)
+            object.__setattr__(self, name, url)
         if not 0 < self.timeout <= LONGEST_TIMEOUT:
             raise ConfigurationError(
                 f"timeout is {self.timeout!r}; it must be a number of seconds above 0 and up to "
@@ -72,7 +79,8 @@ class ClientConfig:
             )
         if self.requests_per_minute is not None and self.requests_per_minute < 1:
             raise ConfigurationError(
-                f"requests_per_minute is {self.requests_per_minute!r}; it must be 1 or more."
+                f"requests_per_minute is {self.requests_per_minute!r}; it must be 1 or more. Nothing was "
+                "sent."
             )
 
     def submit_url(self, model: str) -> str:
@@ -92,13 +100,31 @@ class ClientConfig:
         """Free of charge; runs no model."""
         return f"{self.base_url}/v1/get-user-credits"
 
+    def sync_url(self, model: str) -> str:
+        """URL of the paid call that answers with the file itself."""
+        return f"{self.base_url}/v1/{quote(model, safe='')}"
 
-def normalise_base_url(url: str) -> str:
+    def history_page_url(self, query: Mapping[str, object]) -> str:
+        """A page of the request history."""
+        return f"{self.history_url}{_HISTORY}?{urlencode(query)}"
+
+    def history_entry_url(self, request_id: str) -> str:
+        """One request of the history."""
+        return f"{self.history_url}{_HISTORY}/{quote(request_id, safe='')}"
+
+    @property
+    def upload_asset_url(self) -> str:
+        """Takes files; free of charge."""
+        return f"{self.upload_url}/upload-asset"
+
+
+def normalise_base_url(url: str, name: str = "base URL") -> str:
     """Return ``scheme://host[:port][/prefix]`` without trailing slash or API version.
 
     ``https://`` is assumed where no scheme is given. A final ``/v1`` or ``/v2``, as other clients want it, is
     dropped; any other path is a prefix and stays.
 
+    :param name: What an error calls it.
     :raises ConfigurationError: With userinfo, a query, a fragment, an unknown scheme or no host.
     """
     text = url.strip()
@@ -110,22 +136,21 @@ def normalise_base_url(url: str) -> str:
     except ValueError:
         # Python's reason quotes the part at fault, which may be a misplaced key.
         raise ConfigurationError(
-            f"The base URL is malformed; it must look like {DEFAULT_BASE_URL}. Nothing was sent."
+            f"The {name} is malformed; it must look like {DEFAULT_BASE_URL}. Nothing was sent."
         ) from None
     if parts.username is not None or parts.password is not None:
         # Not quoted back: what stands before the @ may well be the key.
         raise ConfigurationError(
-            "The base URL holds user information before an '@'. The API key belongs into the password of the "
+            f"The {name} holds user information before an '@'. The API key belongs into the password of the "
             "connection, the host alone into its host. Nothing was sent."
         )
     if parts.scheme not in ("http", "https") or not host or not _PLAIN.fullmatch(text):
         raise ConfigurationError(
-            f"The base URL must look like {DEFAULT_BASE_URL}, with http or https and a host. Nothing was "
-            "sent."
+            f"The {name} must look like {DEFAULT_BASE_URL}, with http or https and a host. Nothing was sent."
         )
     if parts.query or parts.fragment:
         raise ConfigurationError(
-            "The base URL must have neither a query ('?...') nor a fragment ('#...'). Nothing was sent."
+            f"The {name} must have neither a query ('?...') nor a fragment ('#...'). Nothing was sent."
         )
     path = parts.path.rstrip("/")
     for version in ("/v1", "/v2"):

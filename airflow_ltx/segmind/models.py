@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from airflow_ltx.segmind.numbers import number_or_none
@@ -122,3 +123,73 @@ class Credits:
 
     credits: float
     free_credits: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One request as the account's request history tells it, whatever its age. Any of it but the id may be
+    missing: a row comes into being shortly after its request, and its fields one after another.
+
+    :param state: ``PROCESSING`` stands for the history's PENDING, which is queued or running.
+    :param word: The service's own status string; empty if it gave none.
+    :param cost: US dollars for the whole request, however many outputs it has.
+    :param parameters: The inputs as they were sent; URLs in it may be signed.
+    :param latency: Seconds.
+    :param created_at: Epoch seconds by the service's clock; so is ``updated_at``.
+    :param error: The service's own words for a failure.
+    """
+
+    request_id: str
+    model: str | None = None
+    state: State = State.UNKNOWN
+    word: str = ""
+    cost: float | None = None
+    parameters: Mapping[str, Any] | None = field(default=None, repr=False)
+    outputs: tuple[Output, ...] = ()
+    latency: float | None = None
+    created_at: float | None = None
+    updated_at: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """One page of the request history, newest first.
+
+    :param entries: One for each request id. A request of several outputs has a row for each, so a page can
+        have fewer entries than rows, and such a request can stand on two pages.
+    :param rows: How many rows the service sent.
+    :param skipped: Rows among them that name no request id; what they stand for is not known.
+    """
+
+    entries: tuple[HistoryEntry, ...]
+    page: int
+    per_page: int
+    rows: int = 0
+    skipped: int = 0
+
+    @property
+    def last(self) -> bool:
+        """Whether no page comes after this one."""
+        return self.rows < self.per_page
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """A file made by one synchronous call, on this machine's disk.
+
+    :param size: Bytes. ``sha256`` is hex.
+    :param content_type: Media type, None if neither the service nor the file's first bytes tell it.
+    :param cost: US dollars; so are ``remaining_credits``.
+    :param generation_time: Seconds.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+    content_type: str | None = None
+    request_id: str | None = None
+    cost: float | None = None
+    remaining_credits: float | None = None
+    generation_time: float | None = None
+    seed: int | None = None

@@ -24,16 +24,22 @@ def read_outputs(
 
     :raises OutputMissing: If there is none. The message quotes the record, since it was paid for.
     """
-    found: dict[str, Output] = {}
-    for member in _MEMBERS:
-        for output in _walk(body.get(member), _DEEPEST):
-            found.setdefault(output.url, output)
+    found = find_outputs(*(body.get(member) for member in _MEMBERS))
     if not found:
         raise OutputMissing(
             f"Request {request_id} is completed and was billed, and its result names no file that could be "
             f"fetched. The record says: {quote_service(_shown(body), secret)}",
             request_id=request_id,
         )
+    return found
+
+
+def find_outputs(*nodes: Any) -> tuple[Output, ...]:
+    """Every http(s) URL in JSON values of whatever known shape, each once."""
+    found: dict[str, Output] = {}
+    for node in nodes:
+        for output in _walk(node, _DEEPEST):
+            found.setdefault(output.url, output)
     return tuple(found.values())
 
 
@@ -49,7 +55,7 @@ def _walk(node: Any, depth: int) -> Iterator[Output]:
         return
     if isinstance(node, str):
         text = node.strip()
-        if _is_url(text):
+        if is_http_url(text):
             yield Output(url=text)
         elif text[:1] in "{[" and text:
             # Some products of the service put JSON into a string.
@@ -63,7 +69,7 @@ def _walk(node: Any, depth: int) -> Iterator[Output]:
             yield from _walk(item, depth - 1)
     elif isinstance(node, Mapping):
         url = node.get("url")
-        if isinstance(url, str) and _is_url(url.strip()):
+        if isinstance(url, str) and is_http_url(url.strip()):
             yield Output(
                 url=url.strip(),
                 content_type=_text(node.get("content_type")),
@@ -79,7 +85,8 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _is_url(text: str) -> bool:
+def is_http_url(text: str) -> bool:
+    """Whether ``text`` is a URL that could be fetched over http or https."""
     if not text.lower().startswith(("http://", "https://")) or any(c.isspace() for c in text):
         return False
     try:

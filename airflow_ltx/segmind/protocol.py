@@ -19,8 +19,9 @@ from airflow_ltx.segmind.answers import (
     read_error,
     submit_error,
     text_of,
+    unpaid_error,
 )
-from airflow_ltx.segmind.coerce import check_slug
+from airflow_ltx.segmind.coerce import check_slug, shown
 from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.models import (
     Credits,
@@ -33,9 +34,10 @@ from airflow_ltx.segmind.models import (
 from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
 from airflow_ltx.segmind.outputs import read_outputs
 from airflow_ltx.segmind.redact import quote_service
+from airflow_ltx.segmind.whole_file import Written
 
-_LONGEST_WORD = 100
-_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
+LONGEST_WORD = 100
+REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +51,27 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """One answer. ``headers`` have lower-case names. ``secret``: the key, so that no message can echo it."""
+    """One answer. ``headers`` have lower-case names. ``secret``: the key, so that no message can echo it.
+
+    :param file: Set if the body was a file and went to the disk; ``body`` then holds its first bytes alone.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     secret: str | None = field(default=None, repr=False)
+    file: Written | None = None
 
-    def json_object(self) -> dict[str, Any] | None:
-        """The body as a JSON object; None if it is anything else (empty, HTML, a list, cut off)."""
+    def json(self) -> Any:
+        """The body as a JSON value; None if it is none (empty, HTML, cut off)."""
         try:
-            parsed = json.loads(self.body)
+            return json.loads(self.body)
         except (ValueError, RecursionError):
             return None
+
+    def json_object(self) -> dict[str, Any] | None:
+        """The body as a JSON object; None if it is anything else."""
+        parsed = self.json()
         return parsed if isinstance(parsed, dict) else None
 
 
@@ -70,12 +80,22 @@ def submit_request(config: ClientConfig, model: str, parameters: Mapping[str, An
 
     :raises InvalidParameter: If the slug or the parameters cannot be sent.
     """
-    check_slug(model)
+    return ApiRequest("POST", config.submit_url(check_slug(model)), _flat_json(model, parameters))
+
+
+def sync_request(config: ClientConfig, model: str, parameters: Mapping[str, Any]) -> ApiRequest:
+    """The other paid call: ``POST /v1/{model}``, which answers with the file when it is made.
+
+    :raises InvalidParameter: If the slug or the parameters cannot be sent.
+    """
+    return ApiRequest("POST", config.sync_url(check_slug(model)), _flat_json(model, parameters))
+
+
+def _flat_json(model: str, parameters: Mapping[str, Any]) -> bytes:
     try:
-        content = json.dumps(dict(parameters), allow_nan=False, separators=(",", ":"))
+        return json.dumps(dict(parameters), allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError) as error:
         raise InvalidParameter([f"the parameters are not plain JSON ({error})"], model=model) from None
-    return ApiRequest("POST", config.submit_url(model), content.encode())
 
 
 def status_request(config: ClientConfig, request_id: str) -> ApiRequest:
@@ -93,13 +113,13 @@ def credits_request(config: ClientConfig) -> ApiRequest:
     return ApiRequest("GET", config.credits_url)
 
 
-def check_request_id(request_id: str) -> str:
+def check_request_id(request_id: object) -> str:
     """Return the id if it can stand in a URL's path.
 
     :raises InvalidParameter: Otherwise.
     """
-    if not _REQUEST_ID.fullmatch(request_id):
-        raise InvalidParameter([f"request_id is {request_id!r}, which is no Segmind request id"])
+    if not isinstance(request_id, str) or not REQUEST_ID.fullmatch(request_id):
+        raise InvalidParameter([f"request_id is {shown(request_id)}, which is no Segmind request id"])
     return request_id
 
 
@@ -112,7 +132,7 @@ def read_submit(response: ApiResponse, model: str, *, sent_at: float) -> Submitt
     body = response.json_object()
     if 200 <= response.status < 300 and body is not None:
         request_id = body.get("request_id")
-        if isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id):
+        if isinstance(request_id, str) and REQUEST_ID.fullmatch(request_id):
             return SubmittedRequest(request_id=request_id, model=model, submitted_at=sent_at)
     raise submit_error(response, model)
 
@@ -127,9 +147,9 @@ def read_status(response: ApiResponse, request_id: str) -> RequestStatus:
             error = None
             if state is State.FAILED:
                 error = text_of(response) or None
-            shown = quote_service(str(word), response.secret)[:_LONGEST_WORD]
+            shown = quote_service(str(word), response.secret)[:LONGEST_WORD]
             return RequestStatus(request_id, state, shown, error, Metrics.read(body))
-    raise read_error(response.status, response.headers, text_of(response), request_id)
+    raise read_error(response, request_id)
 
 
 def read_result(response: ApiResponse, request_id: str) -> RequestResult:
@@ -153,11 +173,11 @@ def read_result(response: ApiResponse, request_id: str) -> RequestResult:
     if 200 <= response.status < 300 and body is not None and body.get("status"):
         raise UnreadableResponse(
             f"Request {request_id} is not finished yet: the service says "
-            f"{quote_service(str(body['status']), response.secret)[:_LONGEST_WORD]}. "
+            f"{quote_service(str(body['status']), response.secret)[:LONGEST_WORD]}. "
             "Reading it again is free.",
             request_id=request_id,
         )
-    raise read_error(response.status, response.headers, text_of(response), request_id)
+    raise read_error(response, request_id)
 
 
 def read_credits(response: ApiResponse) -> Credits:
@@ -170,7 +190,7 @@ def read_credits(response: ApiResponse) -> Credits:
     if response.status == 404 and "no credits found" in text_of(response).lower():
         # A workspace that never had a balance: the key is good, the account is empty.
         return Credits(credits=0.0)
-    raise read_error(response.status, response.headers, text_of(response), None)
+    raise unpaid_error(response, doing="Reading the balance")
 
 
 def _state(word: object, status: int) -> State:

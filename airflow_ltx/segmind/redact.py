@@ -6,6 +6,7 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 _LONGEST_QUOTE = 500
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _URL = re.compile(r"(https?://)(?:[^\s/?#\"'<>]*@)?([^\s?#\"'<>]*)(?:[?#][^\s\"'<>]*)?", re.IGNORECASE)
 
 
@@ -18,6 +19,11 @@ def without_query(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def without_queries(text: str) -> str:
+    """The text with each http URL in it as :func:`without_query` would show it."""
+    return _URL.sub(r"\1\2", text)
+
+
 def quote_service(text: str, secret: str | None = None) -> str:
     """The service's words for an error message: one line, bounded, without key, passwords or queries of URLs.
 
@@ -25,6 +31,5 @@ def quote_service(text: str, secret: str | None = None) -> str:
     """
     if secret:
         text = text.replace(secret, "***")
-    text = _URL.sub(r"\1\2", text)
-    line = " ".join(text.split())
+    line = " ".join(_CONTROL.sub(" ", without_queries(text)).split())
     return line if len(line) <= _LONGEST_QUOTE else line[: _LONGEST_QUOTE - 1] + "…"

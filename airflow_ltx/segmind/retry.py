@@ -1,4 +1,4 @@
-"""When a call is made again: three policies over tenacity, with clock and sleep passed in.
+"""When a call is made again: policies over tenacity, with clock and sleep passed in.
 
 As a predicate may know how long to wait (a 429 names its reset), the wait is taken from the error itself
 where it has one.
@@ -11,12 +11,30 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypedDict
 
 from tenacity import AsyncRetrying, RetryCallState, Retrying
 
-from airflow_ltx.exceptions import DownloadFailed, NotSent, RateLimited, SegmindError
+from airflow_ltx.exceptions import (
+    DownloadFailed,
+    NotSent,
+    RateLimited,
+    SegmindError,
+    ServiceUnavailable,
+)
 
 Clock = Callable[[], float]
+
+
+class CallOptions(TypedDict, total=False):
+    """What every method of the clients takes besides its own arguments.
+
+    ``retry``: a policy instead of the call's own. ``deadline``: epoch seconds after which no further attempt
+    begins.
+    """
+
+    retry: RetryPolicy | None
+    deadline: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +75,26 @@ def _provably_unbilled(error: BaseException) -> bool:
     return isinstance(error, NotSent | RateLimited)
 
 
+def _upload_again(error: BaseException) -> bool:
+    return isinstance(error, NotSent | RateLimited | ServiceUnavailable)
+
+
 def _download_again(error: BaseException) -> bool:
     return isinstance(error, DownloadFailed) and error.transient
 
 
 READ = RetryPolicy("read", _transient, attempts=None, budget=60.0, first_wait=0.5, longest_wait=10.0)
-"""Status, result, balance: free of charge, so everything transient, until the caller's deadline."""
+"""Status, result, balance, history: free of charge, so everything transient, until the caller's deadline."""
 
 SUBMIT = RetryPolicy(
     "submit", _provably_unbilled, attempts=4, budget=150.0, first_wait=1.0, longest_wait=10.0
 )
 """The paid call: only what provably never arrived, and a 429, which is refused unbilled. The budget
 outlasts a full window of a limit per minute."""
+
+UPLOAD = RetryPolicy("upload", _upload_again, attempts=3, budget=150.0, first_wait=1.0, longest_wait=10.0)
+"""Files for the service: free of charge, but each sending whose answer is lost may leave a public copy that
+nobody can delete. So a lost answer is followed by two more at the most, and an unreadable one by none."""
 
 DOWNLOAD = RetryPolicy(
     "download", _download_again, attempts=None, budget=600.0, first_wait=0.5, longest_wait=15.0

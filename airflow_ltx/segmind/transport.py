@@ -1,8 +1,10 @@
-"""What both clients and the download share of httpx: TLS, limits, timeouts, and what its errors mean."""
+"""What both clients and the download share of httpx: TLS, timeouts, quiet logs, the kinds of its errors."""
 
 from __future__ import annotations
 
+import errno
 import logging
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,21 +13,11 @@ from functools import lru_cache
 
 import httpx
 
-from airflow_ltx.exceptions import (
-    ConfigurationError,
-    NotSent,
-    SegmindError,
-    ServiceUnavailable,
-    SubmitOutcomeUnknown,
-    UnreadableResponse,
-)
-from airflow_ltx.segmind.redact import quote_service, without_query
+from airflow_ltx.exceptions import ConfigurationError, Trouble
+from airflow_ltx.segmind.endpoints import ClientConfig
 
 CONNECT_TIMEOUT = 5.0
 POOL_TIMEOUT = 15.0
-LARGEST_ANSWER = 32 * 1024 * 1024
-"""Bytes. JSON answers are a few KB; models that put base64 into them stay far below this too."""
-
 # Not LocalProtocolError: it can also come of a body that was half sent.
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -34,6 +26,15 @@ _NEVER_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
+_TROUBLES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Trouble], ...] = (
+    (socket.gaierror, Trouble.NAME),
+    (ConnectionRefusedError, Trouble.REFUSED),
+    (ssl.SSLCertVerificationError, Trouble.CERTIFICATE),
+    (ssl.SSLError, Trouble.TLS),
+    ((TimeoutError, httpx.TimeoutException), Trouble.TIMEOUT),
+)
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
+_DEEPEST_CAUSE = 10
 
 
 @lru_cache(maxsize=1)
@@ -52,47 +53,45 @@ def exchange_limit(seconds: float) -> float:
     return CONNECT_TIMEOUT + 2 * seconds
 
 
-def translate(
-    error: Exception, *, subject: str, url: str, paid: bool, request_id: str | None, secret: str
-) -> SegmindError:
-    """The meaning of a transport error: never sent, lost after sending a paid call, or a read to repeat."""
-    host = without_query(url).split("/")[2]
-    # The parser quotes lines that it cannot read, and a broken gateway may echo what it was sent.
-    why = quote_service(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, secret)
-    if isinstance(error, _NEVER_SENT):
-        meaning = (
-            "Nothing was sent, nothing is billed; sending again is safe."
-            if paid
-            else "Reading is free of charge and can be repeated."
-        )
-        if "WRONG_VERSION_NUMBER" in why:
-            # Waiting mends a lost network, not a wrong scheme.
-            return ConfigurationError(
-                f"{host} does not speak TLS, which {subject} needs. If the service there speaks plain HTTP, "
-                f"write http:// in front of the connection's host. {meaning}",
-                request_id=request_id,
-            )
-        return NotSent(f"No connection to {host} for {subject} ({why}). {meaning}", request_id=request_id)
-    if paid:
-        return SubmitOutcomeUnknown(
-            f"The answer to {subject} was lost ({why}). The request may exist and be billed; it was not sent "
-            "again. Look into the request history of the Segmind console before running the task once more.",
-        )
-    return ServiceUnavailable(
-        f"The answer to {subject} was lost ({why}). Reading is free of charge and can be repeated.",
-        request_id=request_id,
-    )
+def check_hosts(config: ClientConfig) -> None:
+    """Look at the hosts as httpx will. It finds some wanting only while a call is under way, with errors
+    that do not tell whether a paid one had left.
+
+    :raises ConfigurationError: A host's name can have no address.
+    """
+    for name, base in (
+        ("base URL", config.base_url),
+        ("history_url", config.history_url),
+        ("upload_url", config.upload_url),
+    ):
+        try:
+            url = httpx.URL(base or "")
+            if ":" not in url.host:
+                url.raw_host.decode("ascii").encode("idna")
+        except (httpx.InvalidURL, ValueError):
+            raise ConfigurationError(
+                f"The {name} has a host that can be no name of a machine. Nothing was sent."
+            ) from None
 
 
-def too_large(subject: str, *, paid: bool, request_id: str | None) -> SegmindError:
-    """The error for an answer without end."""
-    limit = f"{LARGEST_ANSWER // 2**20} MiB"
-    if paid:
-        return SubmitOutcomeUnknown(
-            f"The answer to {subject} is larger than {limit} and was not read. The request may exist and be "
-            "billed; it was not sent again."
-        )
-    return UnreadableResponse(f"The answer to {subject} is larger than {limit}.", request_id=request_id)
+def never_sent(error: BaseException) -> bool:
+    """Whether not a byte of the request can have left."""
+    return isinstance(error, _NEVER_SENT)
+
+
+def trouble(error: BaseException) -> Trouble:
+    """What lies at the bottom of a transport error."""
+    if isinstance(error, httpx.ProxyError):
+        return Trouble.PROXY
+    bottom: BaseException | None = error
+    for _ in range(_DEEPEST_CAUSE):
+        for kinds, meaning in _TROUBLES:
+            if isinstance(bottom, kinds):
+                return meaning
+        if isinstance(bottom, OSError) and bottom.errno in _NO_WAY:
+            return Trouble.UNREACHABLE
+        bottom = bottom and (bottom.__cause__ or bottom.__context__)
+    return Trouble.BROKEN
 
 
 _own_traffic: ContextVar[bool] = ContextVar("airflow_ltx_own_traffic", default=False)

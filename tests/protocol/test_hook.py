@@ -9,7 +9,6 @@ import pytest
 from airflow_ltx.exceptions import RequestFailed, RequestNotFound, WaitTimeout
 from airflow_ltx.hooks.segmind import SegmindHook
 from airflow_ltx.segmind.models import State
-from segmind_service import connection
 
 PROMPT = {"prompt": "a lighthouse at dusk"}
 
@@ -62,25 +61,21 @@ def test_a_failure_and_an_unknown_id_are_told_apart(segmind):
         hook.wait("0" * 32, 10, 0.05)
 
 
-def test_a_key_that_the_service_refuses_is_told_without_it(segmind, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_OTHER", connection(segmind.base_url, "SG_no_such_key"))
-    ok, said = SegmindHook("other").test_connection()
-    assert (ok, "API key is missing, wrong or expired" in said) == (False, True)
-    assert "SG_no_such_key" not in said
+async def test_the_same_wait_from_async_code_can_be_taken_up_too(segmind):
+    segmind.configure(inference_seconds=0.5)
+    hook = SegmindHook()
+    request = await hook.asubmit("ltx-video", PROMPT)
+    with pytest.raises(WaitTimeout, match="still running") as caught:
+        await hook.await_request(request.request_id, 0.1, 0.05)
+    assert caught.value.request_id == request.request_id
+    assert caught.value.retryable
+    assert (await hook.await_request(caught.value.request_id, 10, 0.05)).outputs
+    assert len(segmind.ledger.submissions) == 1
 
 
-def test_testing_the_connection_costs_nothing_and_says_what_a_person_needs(segmind, monkeypatch):
-    assert SegmindHook().test_connection() == (
-        True,
-        "The key works. The workspace has $100.00. Nothing was billed.",
-    )
-    assert segmind.ledger.submissions == []
-    ok, said = SegmindHook("no_such_connection").test_connection()
-    assert not ok
-    assert "Create a connection of type Segmind" in said
-    monkeypatch.setenv("AIRFLOW_CONN_NOBODY", connection("http://127.0.0.1:9"))
-    begun = time.monotonic()
-    ok, said = SegmindHook("nobody").test_connection()
-    assert not ok
-    assert "No connection to 127.0.0.1:9" in said
-    assert time.monotonic() - begun < 15
+def test_a_wait_looks_as_often_as_it_is_told_to(segmind):
+    segmind.configure(inference_seconds=0.6, queue_seconds=0.0)
+    hook = SegmindHook()
+    request = hook.submit("ltx-video", PROMPT)
+    hook.wait(request.request_id, timeout=10, poll_interval=0.2)
+    assert 3 <= segmind.ledger.submissions[0].polls <= 5

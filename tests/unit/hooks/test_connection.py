@@ -12,7 +12,7 @@ KEY = "SG_0123456789abcdef"
 
 
 def config(**fields):
-    return client_config(Connection(conn_id="c", conn_type="segmind", **{"password": KEY, **fields}))
+    return client_config(Connection(**{"conn_id": "c", "conn_type": "segmind", "password": KEY, **fields}))
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,10 @@ def test_another_services_key_goes_nowhere_else():
         {"extra": '{"requests_per_minute": "many"}'},
         {"extra": '{"requests_per_minute": 0}'},
         {"extra": '{"allow_private_hosts": "perhaps"}'},
+        {"extra": '["timeout"]'},
+        {"extra": "5"},
+        {"conn_type": "aws"},
+        {"conn_type": "http"},
     ],
 )
 def test_what_cannot_work_names_the_connection_and_never_the_key(fields):
@@ -93,6 +97,18 @@ def test_what_cannot_work_names_the_connection_and_never_the_key(fields):
     assert "Connection 'c'" in str(caught.value)
     assert KEY not in str(caught.value)
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("conn_type", ["segmind", "generic", "", None])
+def test_a_connection_without_a_type_of_its_own_is_taken(conn_type):
+    assert config(conn_type=conn_type).api_key == KEY
+
+
+def test_the_address_at_fault_is_named():
+    with pytest.raises(ConfigurationError, match="The history_url must look like"):
+        config(extra='{"history_url": "ftp://x"}')
+    with pytest.raises(ConfigurationError, match="The upload_url is malformed"):
+        config(extra='{"upload_url": "https://[::1"}')
 
 
 def test_a_missing_connection_says_what_to_do():

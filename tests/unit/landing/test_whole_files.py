@@ -13,7 +13,7 @@ import pytest
 from airflow_ltx.exceptions import DestinationError, DownloadFailed
 from airflow_ltx.landing.destination import parse_destination
 from airflow_ltx.landing.land import prepare
-from airflow_ltx.landing.local import check_writable, write_whole
+from airflow_ltx.segmind.whole_file import WholeFile, check_writable, write_whole
 
 
 def everything(folder: Path) -> list[str]:
@@ -46,6 +46,16 @@ def test_nothing_is_visible_under_the_name_before_the_end(tmp_path: Path) -> Non
 
     write_whole(target, watched())
     assert target.stat().st_size == 6_000_000
+
+
+def test_a_file_that_is_pushed_and_never_published_leaves_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "v.mp4"
+    target.write_bytes(b"the old film")
+    with WholeFile(target) as file:
+        file.write(b"new")
+        assert file.size == 3
+    assert everything(tmp_path) == ["v.mp4"]
+    assert target.read_bytes() == b"the old film"
 
 
 @pytest.mark.parametrize("existing", [None, b"the old film"])
@@ -104,7 +114,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     code = (
         "import resource, signal, sys; from pathlib import Path\n"
         "from airflow_ltx.exceptions import DestinationError\n"
-        "from airflow_ltx.landing.local import write_whole\n"
+        "from airflow_ltx.segmind.whole_file import write_whole\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))\n"
         "try: write_whole(Path(sys.argv[1]), [b'x' * 500_000] * 8)\n"

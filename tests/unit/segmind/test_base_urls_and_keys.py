@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_ltx.exceptions import ConfigurationError
+from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
 from airflow_ltx.segmind.endpoints import ClientConfig, normalise_base_url
 from tests.unit.segmind.support import KEY
 
@@ -86,6 +87,31 @@ def test_a_key_misplaced_into_the_url_is_refused_and_not_quoted_back(url: str) -
     assert caught.value.retryable is False
 
 
+@pytest.mark.parametrize("name", ["base_url", "history_url", "upload_url"])
+@pytest.mark.parametrize(
+    "host",
+    ["http://a..b", f"https://{'a' * 64}.com", "https://xn--zz--.com", "http://\U0001f600.test", "http://.x"],
+)
+@pytest.mark.parametrize("client", [SegmindClient, AsyncSegmindClient])
+def test_a_host_that_can_have_no_address_is_refused_before_the_first_call(
+    client: type, host: str, name: str
+) -> None:
+    """Looked up in the middle of a paid call, it would look like a lost answer."""
+    with pytest.raises(
+        ConfigurationError, match=f"The {name.replace('base_url', 'base URL')} has a host"
+    ) as caught:
+        client(ClientConfig(api_key=KEY, **{name: host}))
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["http://[::1]:8787", "http://127.0.0.1", "https://a_b.example", "https://bücher.example", "http://a."],
+)
+def test_other_hosts_are_taken(host: str) -> None:
+    SegmindClient(ClientConfig(api_key=KEY, base_url=host)).close()
+
+
 @pytest.mark.parametrize("name", ["history_url", "upload_url"])
 def test_the_other_hosts_are_checked_like_the_first(name: str) -> None:
     with pytest.raises(ConfigurationError):
@@ -158,6 +184,12 @@ def test_configurations_are_shared_by_value_and_told_apart_by_key() -> None:
     assert (
         len({ClientConfig(api_key=KEY), ClientConfig(api_key=KEY + "\n"), ClientConfig(api_key="other")}) == 2
     )
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_what_is_wrong_with_a_limit_says_that_nothing_was_sent(limit: int) -> None:
+    with pytest.raises(ConfigurationError, match="Nothing was sent"):
+        ClientConfig(api_key=KEY, requests_per_minute=limit)
 
 
 @given(st.text(alphabet=string.printable + "é[]@\u2100", max_size=40))

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import inspect
 import json
 import logging
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,17 +18,32 @@ from airflow_ltx import exceptions as e
 from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
 from airflow_ltx.segmind.download import open_download
 from airflow_ltx.segmind.endpoints import ClientConfig
+from airflow_ltx.segmind.losses import LARGEST_ANSWER
 from airflow_ltx.segmind.retry import ONCE
-from airflow_ltx.segmind.transport import LARGEST_ANSWER
 from tests.unit.segmind.support import CONFIG, KEY, KINDS, REQUEST_ID, Service, VirtualClock, run
 
 DONE = {"status": "COMPLETED", "output": "https://files.example/v.mp4?sig=SIGNED", "credits": 1.0}
-CALLS: dict[str, tuple[Callable[[Any], Any], str, str]] = {
-    "submit": (lambda c: c.submit("ltx-video", {"prompt": "é", "cfg": 3}), "POST", "/v2/ltx-video"),
-    "status": (lambda c: c.status(REQUEST_ID), "GET", f"/v2/requests/{REQUEST_ID}/status"),
-    "result": (lambda c: c.result(REQUEST_ID), "GET", f"/v2/requests/{REQUEST_ID}"),
-    "credits": (lambda c: c.credits(), "GET", "/v1/get-user-credits"),
+HISTORY = "/inference-request/request-history"
+PNG = b"\x89PNG\r\n\x1a\n"
+CALLS: dict[str, tuple[Callable[[Any], Any], str, str, str]] = {
+    "submit": (lambda c: c.submit("ltx-video", {"prompt": "é", "cfg": 3}), "POST", "base", "/v2/ltx-video"),
+    "status": (lambda c: c.status(REQUEST_ID), "GET", "base", f"/v2/requests/{REQUEST_ID}/status"),
+    "result": (lambda c: c.result(REQUEST_ID), "GET", "base", f"/v2/requests/{REQUEST_ID}"),
+    "credits": (lambda c: c.credits(), "GET", "base", "/v1/get-user-credits"),
+    "history": (lambda c: c.history(), "GET", "history", f"{HISTORY}?page=1&per_page=20"),
+    "history_entry": (lambda c: c.history_entry(REQUEST_ID), "GET", "history", f"{HISTORY}/{REQUEST_ID}"),
+    "upload": (lambda c: c.upload(PNG), "POST", "upload", "/upload-asset"),
 }
+ANSWERS = {
+    "history": {"data": []},
+    "upload": {"file_urls": ["https://files.example/a.png?sig=SIGNED"]},
+}
+
+
+def answered(call: str) -> httpx.Response:
+    return httpx.Response(200, json=ANSWERS.get(call, {"request_id": REQUEST_ID, **DONE}))
+
+
 everywhere = pytest.mark.parametrize("kind", KINDS)
 every_call = pytest.mark.parametrize("call", CALLS)
 
@@ -35,19 +52,19 @@ every_call = pytest.mark.parametrize("call", CALLS)
 @every_call
 @pytest.mark.parametrize("base", ["https://api.segmind.com", "http://[::1]:8787/prefix/v2"])
 def test_exactly_one_request_goes_out(kind: str, call: str, base: str) -> None:
-    do, method, path = CALLS[call]
+    do, method, host, path = CALLS[call]
     config = ClientConfig(api_key=KEY, base_url=base)
-    service = Service([httpx.Response(200, json={"request_id": REQUEST_ID, **DONE})])
+    service = Service([answered(call)])
     run(kind, service, do, config=config)
     (request,) = service.requests
-    assert (request.method, str(request.url)) == (method, config.base_url + path)
+    assert (request.method, str(request.url)) == (method, getattr(config, f"{host}_url") + path)
     assert request.headers["x-api-key"] == KEY
     assert request.headers["user-agent"] == f"airflow-provider-ltx/{__version__}"
     assert "authorization" not in request.headers
     if call == "submit":
         assert request.headers["content-type"] == "application/json"
         assert json.loads(request.content) == {"prompt": "é", "cfg": 3}
-    else:
+    elif method == "GET":
         assert request.content == b""
     assert KEY not in str(request.url) + request.content.decode()
 
@@ -57,19 +74,26 @@ def test_exactly_one_request_goes_out(kind: str, call: str, base: str) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed(kind: str, call: str, status: int) -> None:
     service = Service([httpx.Response(status, headers={"location": "https://evil.example/"})])
-    with pytest.raises((e.RequestRejected, e.UnreadableResponse), match="base URL"):
+    with pytest.raises((e.RequestRejected, e.UnreadableResponse), match=r"base URL|_url"):
         run(kind, service, lambda client: client._run(_call(client, call), ONCE, None))
-    assert [request.url.host for request in service.requests] == ["api.segmind.com"]
+    assert [request.url.host for request in service.requests] == [
+        httpx.URL(getattr(CONFIG, f"{CALLS[call][2]}_url")).host
+    ]
 
 
 def _call(client: Any, name: str) -> Any:
     from airflow_ltx.segmind import calls
+    from airflow_ltx.segmind.history import history_query
+    from airflow_ltx.segmind.upload import read_files
 
     return {
         "submit": lambda: calls.submit(client.config, "m", {}),
         "status": lambda: calls.status(client.config, REQUEST_ID),
         "result": lambda: calls.result(client.config, REQUEST_ID),
         "credits": lambda: calls.balance(client.config),
+        "history": lambda: calls.history(client.config, history_query(0.0)),
+        "history_entry": lambda: calls.history_entry(client.config, REQUEST_ID),
+        "upload": lambda: calls.upload(client.config, read_files([PNG])),
     }[name]()
 
 
@@ -201,10 +225,7 @@ def test_httpx_logs_no_line_of_ours_and_keeps_those_of_others(
     caplog.set_level(level)
     caplog.set_level(level, logger="httpx")
 
-    def with_another_client(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json={"request_id": REQUEST_ID, **DONE})
-
-    run(kind, with_another_client, CALLS[call][0])
+    run(kind, lambda request: answered(call), CALLS[call][0])
     assert [
         r.getMessage() for r in caplog.records if re.search(r"https?://|SIGNED|SG_", r.getMessage())
     ] == []
@@ -257,3 +278,43 @@ def test_a_read_that_finds_no_connection_says_nothing_of_a_bill(kind: str) -> No
     with pytest.raises(e.NotSent) as caught:
         run(kind, service, lambda client: client.status(REQUEST_ID, retry=ONCE))
     assert "billed" not in caught.value.message
+
+
+def signature(method: Any) -> list[tuple[str, Any, Any]]:
+    parameters = inspect.signature(method, eval_str=False).parameters.values()
+    return [(parameter.name, parameter.kind, parameter.default) for parameter in parameters]
+
+
+def public(kind: type) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
+def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
+    assert public(AsyncSegmindClient) - {"aclose", "create"} == public(SegmindClient) - {"close"}
+    for name in public(SegmindClient) - {"close"}:
+        assert signature(getattr(AsyncSegmindClient, name)) == signature(getattr(SegmindClient, name)), name
+
+
+@everywhere
+@pytest.mark.parametrize("call", [*CALLS, "run_sync"])
+def test_every_method_takes_a_policy_and_a_deadline(kind: str, call: str, tmp_path: Path) -> None:
+    arguments: dict[str, tuple[Any, ...]] = {
+        "submit": ("m", {}),
+        "run_sync": ("m", {}, tmp_path / "v"),
+        "upload": (PNG,),
+        "credits": (),
+        "history": (),
+    }
+    clock = VirtualClock()
+    service = Service([httpx.ConnectError("refused")])
+    with pytest.raises(e.NotSent):
+        run(
+            kind,
+            service,
+            lambda c: getattr(c, call)(*arguments.get(call, (REQUEST_ID,)), deadline=clock.start + 0.1),
+            clock=clock,
+        )
+    assert clock.passed <= 0.1
+    with pytest.raises(e.NotSent):
+        run(kind, service, lambda c: getattr(c, call)(*arguments.get(call, (REQUEST_ID,)), retry=ONCE))
+    assert len(service.requests) == 2

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_ltx import exceptions as e
-from airflow_ltx.segmind.retry import DOWNLOAD, ONCE, READ, SUBMIT, RetryPolicy, async_retrying, retrying
+from airflow_ltx.segmind.retry import (
+    DOWNLOAD,
+    ONCE,
+    READ,
+    SUBMIT,
+    UPLOAD,
+    RetryPolicy,
+    async_retrying,
+    retrying,
+)
 from tests.unit.segmind.support import KINDS, VirtualClock
 
 ERRORS: dict[str, BaseException] = {
@@ -38,10 +47,11 @@ ERRORS: dict[str, BaseException] = {
 AGAIN = {
     "read": {"not sent", "rate limited", "unavailable", "unreadable", "download, passing"},
     "submit": {"not sent", "rate limited"},
+    "upload": {"not sent", "rate limited", "unavailable"},
     "download": {"download, passing"},
     "once": set(),
 }
-POLICIES = [READ, SUBMIT, DOWNLOAD, ONCE]
+POLICIES = [READ, SUBMIT, UPLOAD, DOWNLOAD, ONCE]
 
 
 def attempts(

@@ -1,0 +1,129 @@
+"""One answer as it comes in: into memory, or, where a call asked for a file, onto the disk.
+
+What both clients share of an exchange, but for the reading of the socket itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from airflow_ltx.exceptions import DestinationError, SegmindError, SubmitOutcomeUnknown
+from airflow_ltx.segmind import sync_run
+from airflow_ltx.segmind.calls import Call
+from airflow_ltx.segmind.losses import LARGEST_ANSWER, Heard, lost, perhaps_bought, too_large
+from airflow_ltx.segmind.media import SNIFFED
+from airflow_ltx.segmind.protocol import ApiResponse
+from airflow_ltx.segmind.whole_file import WholeFile
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Receiver(Generic[T]):
+    """Takes one answer. :meth:`begin`, :meth:`take` for each piece, :meth:`finish`, and always :meth:`close`.
+
+    Where ``call.target`` is set these block on a disk, and belong off event loops.
+
+    :param sent_at: Epoch second at which the request was sent.
+    """
+
+    def __init__(self, call: Call[T], secret: str, sent_at: float) -> None:
+        self._call = call
+        self._secret = secret
+        self._sent_at = sent_at
+        self._heard = Heard()
+        self._headers: Mapping[str, str] = {}
+        self._body = bytearray()
+        self._file: WholeFile | None = None
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """The head of the answer is there. ``headers``: by whatever names httpx gives them."""
+        self._headers = {name.lower(): value for name, value in headers.items()}
+        self._heard.status = status
+        if self._call.target is None:
+            return
+        self._heard.request_id = sync_run.named_id(self._headers)
+        if sync_run.is_file(status, self._headers):
+            with self._paid_for():
+                self._file = WholeFile(self._call.target).__enter__()
+
+    def take(self, chunk: bytes) -> None:
+        """A piece of the body is there."""
+        self._heard.received += len(chunk)
+        if self._file is not None:
+            self._body += chunk[: SNIFFED - len(self._body)] if len(self._body) < SNIFFED else b""
+            with self._paid_for():
+                self._file.write(chunk)
+            return
+        self._body += chunk
+        if len(self._body) > LARGEST_ANSWER:
+            raise too_large(self._call, self._heard)
+
+    def finish(self) -> T:
+        """The body is there: what the answer means."""
+        written = None
+        if self._file is not None:
+            self._check_length()
+            with self._paid_for():
+                written = self._file.publish()
+        assert self._heard.status is not None, "begin() comes first"  # noqa: S101
+        answer = ApiResponse(self._heard.status, self._headers, bytes(self._body), self._secret, written)
+        return self._call.read(answer, self._sent_at)
+
+    def close(self) -> None:
+        """Leave nothing behind of a file that was not finished."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.__exit__(None, None, None)
+
+    def lost(self, error: Exception) -> SegmindError:
+        """What it means that the exchange, or the reading of its answer, broke with ``error``."""
+        return lost(error, self._call, self._heard, self._secret)
+
+    def _check_length(self) -> None:
+        encoding = self._headers.get("content-encoding", "identity")
+        length = self._headers.get("content-length", "")
+        announced = int(length) if length.isdecimal() and encoding == "identity" else None
+        if self._heard.received == 0 or announced not in (None, self._heard.received):
+            raise SubmitOutcomeUnknown(
+                f"The answer to {self._call.subject} ended after {self._heard.received} bytes of its file, "
+                f"where {'some' if announced is None else announced} were announced. "
+                f"{perhaps_bought(self._heard)}",
+                request_id=self._heard.request_id,
+                http_status=self._heard.status,
+            )
+
+    @contextmanager
+    def _paid_for(self) -> Iterator[None]:
+        try:
+            yield
+        except DestinationError as error:
+            raise sync_run.paid_for(error, self._heard.request_id) from error.__cause__
+
+
+async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """``function`` on a thread, to its end: a cancelled caller must not close a file under a writer."""
+    running = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        if not running.cancelled():
+            # Looked at, so that the loop does not complain of an error that nobody asked for any more.
+            running.exception()
+        raise
+
+
+async def at_once(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As :func:`off_loop`, where nothing blocks."""
+    return function(*args, **kwargs)
+
+
+def steps(call: Call[Any]) -> Callable[..., Any]:
+    """How an event loop takes the steps of a :class:`Receiver`."""
+    return at_once if call.target is None else off_loop

@@ -1,0 +1,133 @@
+"""A file that appears whole or not at all: a temporary name beside the final one, then one rename."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from airflow_ltx.exceptions import DestinationError
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: ``size`` in bytes, ``sha256`` as hex."""
+
+    size: int
+    sha256: str
+
+
+def check_writable(directory: Path, name: str | None = None) -> None:
+    """Create the folder if need be and write a byte into it, so that no money is spent for a full or
+    read-only disk.
+
+    :param name: The file's name, if it is known already: it must not be a folder's, nor too long.
+    :raises DestinationError: With the system's reason.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if name is not None and (directory / name).is_dir():
+            raise IsADirectoryError(21, f"{name} is a folder; end the destination with a slash to mean that")
+        if name is not None:
+            (directory / name).exists()
+        with _temporary(directory) as (descriptor, _):
+            os.write(descriptor, b"\0")
+    except OSError as error:
+        raise DestinationError(
+            f"The destination folder {directory} cannot be written ({error.strerror or error}). Nothing was "
+            "written. Correct the destination or the folder's permissions, then run the task again."
+        ) from error
+
+
+def write_whole(target: Path, chunks: Iterable[bytes]) -> Written:
+    """Write all chunks to ``target``, which appears at once with its whole content, or not at all.
+
+    An existing file of that name is replaced. Whatever ends the writing removes the temporary file; only a
+    killed process leaves one behind, under a hidden name of its own.
+
+    :raises DestinationError: The disk refused. What ``chunks`` raises passes through.
+    """
+    with WholeFile(target) as file:
+        for chunk in chunks:
+            file.write(chunk)
+        return file.publish()
+
+
+class WholeFile:
+    """As :func:`write_whole`, for bytes that are pushed. Left without :meth:`publish`, nothing remains.
+
+    Only what the disk does becomes a ``DestinationError``.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._stack = _temporary(target.parent)
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        with _refusals(self._target):
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor, self._path = self._stack.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(None, None, None)
+
+    def write(self, chunk: bytes) -> None:
+        """Append ``chunk`` to what will be the file."""
+        with _refusals(self._target):
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        self._digest.update(chunk)
+        self.size += len(chunk)
+
+    def publish(self) -> Written:
+        """Make the file appear under its name, on the disk and not only in its cache."""
+        with _refusals(self._target):
+            os.fsync(self._descriptor)
+            self._path.replace(self._target)
+        _sync_directory(self._target.parent)
+        return Written(size=self.size, sha256=self._digest.hexdigest())
+
+
+@contextmanager
+def _refusals(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DestinationError(
+            f"Writing {target} failed ({error.strerror or error}). Nothing partial was left under that name."
+        ) from error
+
+
+@contextmanager
+def _temporary(directory: Path) -> Iterator[tuple[int, Path]]:
+    path = directory / f".airflow-ltx-{uuid.uuid4().hex}.part"
+    # Not mkstemp: the final file should have the permissions that the umask gives.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        yield descriptor, path
+    finally:
+        with suppress(FileNotFoundError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def _sync_directory(directory: Path) -> None:
+    # Otherwise a power failure may undo the rename. Network file systems that refuse this sync by themselves.
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
