@@ -15,7 +15,21 @@ def raise_to_airflow(error: SegmindError, log: Any, *, over: bool = False) -> No
     :param over: There is nothing left that another try could collect.
     :raises AirflowFailException: No retry can mend it.
     """
-    log.error("%s", error.message)
     if error.retryable and not over:
+        log.error("%s", error.message)
         raise error
-    raise AirflowFailException(error.message) from error
+    # Whoever set retries and sees one try alone wonders why.
+    message = joined(error.message, "The task is not retried.")
+    log.error("%s", message)
+    raise AirflowFailException(message) from error
+
+
+def add(error: SegmindError, sentence: str) -> None:
+    """Let the error say something more."""
+    error.message = joined(error.message, sentence)
+    error.args = (error.message,)
+
+
+def joined(text: str, sentence: str) -> str:
+    """Both; what others said may lack its full stop."""
+    return f"{text}{'' if text.endswith('.') else '.'} {sentence}"

@@ -37,7 +37,8 @@ class GivenRequest:
         """
         told: Mapping[str, Any] = value if isinstance(value, Mapping) else {"request_id": value}
         request_id = told.get("request_id")
-        if not isinstance(request_id, str) or not request_id.strip():
+        # "None" is what a template over an absent XCom renders, and a URL may be signed.
+        if not isinstance(request_id, str) or request_id.strip() in ("", "None") or "://" in request_id:
             raise InvalidParameter(
                 [
                     f"request_id is {_shown(value)}; it must be the id of a request, or the return value of "
@@ -68,4 +69,8 @@ def _epoch(moment: Any) -> float | None:
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"a mapping with the keys {sorted(map(str, value))}"
-    return f"{value!r:.80}"
+    return f"{_unsigned(value)!r:.80}"
+
+
+def _unsigned(value: Any) -> Any:
+    return value.partition("?")[0] if isinstance(value, str) and "://" in value else value

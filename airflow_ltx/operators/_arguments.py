@@ -4,17 +4,21 @@ what was rendered."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import PurePath
 from typing import Any
 
 from airflow_ltx.exceptions import InvalidParameter
 
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
+# Most of them nothing that the service takes, which is said best when the DAG is parsed.
+_PLAIN = (bool, int, float, bytes, set, frozenset, date, Decimal, PurePath)
 
 
 def is_literal(value: Any, template_ext: Sequence[str]) -> bool:
     """Whether the value is known when the DAG is parsed: no template, no template file, no XComArg inside."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, _PLAIN):
         return True
     if isinstance(value, str):
         return not any(mark in value for mark in _TEMPLATE_MARKS) and not (

@@ -68,9 +68,9 @@ class LTXSubmitOperator(SegmindSubmitOperator):
         extra: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        foreign = [name for name in ("model", "parameters") if name in kwargs]
-        if foreign:
-            raise InvalidParameter([f"{' and '.join(foreign)} belong to SegmindSubmitOperator"], model=MODEL)
+        self._foreign = [name for name in ("model", "parameters") if name in kwargs]
+        for name in self._foreign:
+            del kwargs[name]
         self.prompt = prompt
         self.negative_prompt = negative_prompt
         self.aspect_ratio = aspect_ratio
@@ -82,6 +82,12 @@ class LTXSubmitOperator(SegmindSubmitOperator):
         self.image = image
         self.extra = extra
         super().__init__(model=MODEL, **kwargs)
+
+    def _check_arguments(self) -> None:
+        super()._check_arguments()
+        if self._foreign:
+            foreign = " and ".join(self._foreign)
+            raise InvalidParameter([f"{foreign} belong to SegmindSubmitOperator"], model=MODEL)
 
     def _check_literals(self) -> None:
         values = {name: getattr(self, name) for name in (*PARAMETERS, "extra")}

@@ -251,7 +251,7 @@ def failed_request(request_id: str | None, reason: str | None, metrics: Metrics)
         if metrics.cost
         else "Failed requests are not billed"
     )
-    said = f": {reason}" if reason else ", and the service gave no reason"
+    said = f": {reason.rstrip(' .')}" if reason else ", and the service gave no reason"
     if blocked:
         return ContentBlocked(
             f"{subject} was refused by the service's content moderation{said}. {billed}. The same "
@@ -260,13 +260,8 @@ def failed_request(request_id: str | None, reason: str | None, metrics: Metrics)
             reason=reason,
             cost=metrics.cost,
         )
-    after = (
-        "No retry buys another one; clearing the task does"
-        if metrics.cost
-        else "A retry submits a new request"
-    )
     failure = RequestFailed(
-        f"{subject} failed{said}. {billed}. {after}.",
+        f"{subject} failed{said}. {billed}.",
         request_id=request_id,
         reason=reason,
         cost=metrics.cost,

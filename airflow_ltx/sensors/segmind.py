@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import (
 )
 
 from airflow_ltx.exceptions import OutputMissing, RequestFailed, SegmindError, WaitTimeout
-from airflow_ltx.failure import raise_to_airflow
+from airflow_ltx.failure import add, joined, raise_to_airflow
 from airflow_ltx.links.segmind import SegmindOutputLink
 from airflow_ltx.request import GivenRequest
 
@@ -34,6 +34,7 @@ DEFAULT_POKE_INTERVAL = 10.0
 _NO_RETRY = (
     "The sensor buys nothing and is not retried after its timeout, as no sensor is: clear it to wait again."
 )
+_RETRY = "The sensor buys nothing. A retry looks again."
 
 
 class SegmindRequestSensor(BaseSensorOperator):
@@ -88,7 +89,7 @@ class SegmindRequestSensor(BaseSensorOperator):
         with self._skipping(), self._failing():
             context["ti"].xcom_push(key="request_id", value=self._request().request_id)
             if self.deferrable:
-                look = self.poke(context)
+                look = self._look(context)
                 if look:
                     return look.xcom_value
                 self._defer()
@@ -96,18 +97,8 @@ class SegmindRequestSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """One look. Done with the result, or not done yet."""
-        from airflow_ltx.collect import wait_on_worker
-        from airflow_ltx.segmind.polling import Ending
-
         with self._failing():
-            request, hook = self._request(), self._hook()
-            told = wait_on_worker(hook, request, deadline=0.0, interval=None, log=self.log)
-            if told.status == Ending.TIMEOUT.value:
-                self._seen_at = time.time()
-                return PokeReturnValue(False)
-            if told.status == Ending.DENIED.value and self._refusal_is_news(context):
-                return PokeReturnValue(False)
-            return PokeReturnValue(True, self._result(context, hook, request, told))
+            return self._look(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Resume after the trigger's event."""
@@ -138,10 +129,31 @@ class SegmindRequestSensor(BaseSensorOperator):
         try:
             return super().execute(context)
         except AirflowSensorTimeout as error:
-            raise AirflowSensorTimeout(
-                f"Request {self._request().request_id} is still running after {self.timeout:g} s. It goes on "
-                f"and is billed when it completes. {_NO_RETRY}"
-            ) from error
+            request_id = self._request().request_id
+            self._give_up(
+                f"Request {request_id} is still running after {self.timeout:g} s. It goes on and is billed "
+                "when it completes.",
+                error,
+            )
+
+    def _give_up(self, message: str, error: Exception) -> NoReturn:
+        """Say it in a line of its own, as for every other error."""
+        message = joined(message, _NO_RETRY)
+        self.log.error("%s", message)
+        raise AirflowSensorTimeout(message) from error
+
+    def _look(self, context: Context) -> PokeReturnValue:
+        from airflow_ltx.collect import wait_on_worker
+        from airflow_ltx.segmind.polling import Ending
+
+        request, hook = self._request(), self._hook()
+        told = wait_on_worker(hook, request, deadline=0.0, interval=None, log=self.log)
+        if told.status == Ending.TIMEOUT.value:
+            self._seen_at = time.time()
+            return PokeReturnValue(False)
+        if told.status == Ending.DENIED.value and self._refusal_is_news(context):
+            return PokeReturnValue(False)
+        return PokeReturnValue(True, self._result(context, hook, request, told))
 
     def _defer(self) -> NoReturn:
         from airflow_ltx.triggers.deferral import backstop, check_storable, request_trigger
@@ -186,7 +198,7 @@ class SegmindRequestSensor(BaseSensorOperator):
         try:
             result = collect(hook, request, told)
         except WaitTimeout as error:
-            raise AirflowSensorTimeout(f"{error.message} {_NO_RETRY}") from error
+            self._give_up(error.message, error)
         outcome = Outcome.of(
             request,
             result,
@@ -204,9 +216,15 @@ class SegmindRequestSensor(BaseSensorOperator):
         """Errors of the service as Airflow takes them: for good, or to be retried."""
         try:
             yield
+        except RequestFailed as error:
+            add(error, "The sensor buys nothing: run what submitted the request to have another one.")
+            raise_to_airflow(error, self.log, over=True)
         except SegmindError as error:
-            # A request that failed, or has no file, does not change; another look may mend the rest.
-            raise_to_airflow(error, self.log, over=isinstance(error, RequestFailed | OutputMissing))
+            # A request that has no file does not get one; another look may mend the rest.
+            over = isinstance(error, OutputMissing)
+            if error.retryable and not over:
+                add(error, _RETRY)
+            raise_to_airflow(error, self.log, over=over)
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:
