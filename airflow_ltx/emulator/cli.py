@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         ),
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8787, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8787, help="0 takes a free one (default: %(default)s)")
     parser.add_argument(
         "--ready-file", type=Path, metavar="PATH", help="written as JSON (base_url, pid) when it listens"
     )
@@ -140,6 +140,13 @@ def _settings(options: argparse.Namespace) -> Settings:
         "faults": tuple(FaultRule.from_compact(text) for text in options.fault or ()),
     }
     return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is no port (0 to 65535)")
+    return port
 
 
 def _seconds(text: str) -> Seconds:

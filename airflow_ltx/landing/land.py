@@ -9,11 +9,11 @@ from pathlib import Path
 
 from airflow_ltx.exceptions import DestinationError, DownloadFailed
 from airflow_ltx.landing.destination import Destination
-from airflow_ltx.landing.local import Written, check_writable, write_whole
 from airflow_ltx.segmind.download import open_download
 from airflow_ltx.segmind.models import Output
 from airflow_ltx.segmind.redact import without_query
 from airflow_ltx.segmind.retry import DOWNLOAD, retrying
+from airflow_ltx.segmind.whole_file import Written, check_writable, write_whole
 
 LANDING_LIMIT = 600.0
 """Seconds that a landing may take, with all its attempts."""

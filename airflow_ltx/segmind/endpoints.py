@@ -19,6 +19,7 @@ SYNC_TIMEOUT = 180.0
 _PLAIN = re.compile(r"[!-~\u00a1-\U0010ffff]+")
 """No blanks and no control characters: an HTTP library takes no URL with them."""
 
+_KEY_LIKE = re.compile(r"sg_[0-9a-z]{8,}", re.IGNORECASE)
 _SEGMIND_HOST = "api.segmind.com"
 _SEGMIND_HISTORY_URL = "https://api.spotprod.segmind.com"
 _SEGMIND_UPLOAD_URL = "https://workflows-api.segmind.com"
@@ -147,6 +148,12 @@ def normalise_base_url(url: str, name: str = "base URL") -> str:
     if parts.scheme not in ("http", "https") or not host or not _PLAIN.fullmatch(text):
         raise ConfigurationError(
             f"The {name} must look like {DEFAULT_BASE_URL}, with http or https and a host. Nothing was sent."
+        )
+    if _KEY_LIKE.fullmatch(host):
+        # Not quoted back either, and not asked for: the resolver would be told the key.
+        raise ConfigurationError(
+            f"The {name} looks like an API key. The key belongs into the password of the connection. Nothing "
+            "was sent."
         )
     if parts.query or parts.fragment:
         raise ConfigurationError(

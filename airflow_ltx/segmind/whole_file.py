@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import uuid
@@ -39,9 +40,11 @@ def check_writable(directory: Path, name: str | None = None) -> None:
         with _temporary(directory) as (descriptor, _):
             os.write(descriptor, b"\0")
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        todo = "Make room there" if full else "Correct the destination or the folder's permissions"
         raise DestinationError(
             f"The destination folder {directory} cannot be written ({error.strerror or error}). Nothing was "
-            "written. Correct the destination or the folder's permissions, then run the task again."
+            f"written. {todo}, then run the task again."
         ) from error
 
 

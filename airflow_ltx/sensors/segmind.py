@@ -208,6 +208,7 @@ class SegmindRequestSensor(BaseSensorOperator):
             sent_seed=None,
         ).to_xcom()
         self.output_link = outcome["output_url"]
+        self.log.info("Done: request %s is completed; the URL of its file is in XCom.", request.request_id)
         context["ti"].xcom_push(key="output_url", value=outcome["output_url"])
         return outcome
 

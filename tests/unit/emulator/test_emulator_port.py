@@ -67,7 +67,6 @@ def test_the_demos_emulator_quotes_the_line(taken, tmp_path):
     assert emulator.pids() == []
 
 
-@pytest.mark.xfail(strict=True, reason="emulator/cli: a number that is no port ends with a traceback")
 @pytest.mark.parametrize("port", ["65536", "-1"])
 def test_a_number_that_is_no_port_is_one_line_too(port):
     done = started(f"--port={port}")

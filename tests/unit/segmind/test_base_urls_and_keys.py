@@ -209,3 +209,12 @@ def test_an_id_stays_within_its_path_segment(request_id: str) -> None:
     assert url.startswith("https://api.segmind.com/v2/requests/")
     assert url.removeprefix("https://api.segmind.com/v2/requests/").count("/") == 1
     assert not set("?#\\") & set(url)
+
+
+@pytest.mark.parametrize(
+    "host", ["SG_0123456789abcdef", "https://SG_0123456789abcdef/", "sg_0123456789abcdef:443"]
+)
+def test_a_key_in_the_place_of_the_host_is_neither_quoted_nor_looked_up(host):
+    with pytest.raises(ConfigurationError, match="looks like an API key") as caught:
+        normalise_base_url(host)
+    assert "0123456789abcdef" not in str(caught.value).lower()
