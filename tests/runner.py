@@ -123,8 +123,7 @@ class TaskRun:
         finally:
             # Airflow asks at the end of each leg, on whatever the leg made of its operator.
             self.links += [
-                link.get_link(operator, ti_key=None)
-                for link in getattr(operator, "operator_extra_links", ())
+                link.get_link(operator, ti_key=None) for link in getattr(operator, "operator_extra_links", ())
             ]
 
     def _rendered(self, context: dict[str, Any]) -> Any:
