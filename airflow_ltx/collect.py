@@ -21,11 +21,19 @@ if TYPE_CHECKING:
 
 
 def wait_on_worker(
-    hook: SegmindHook, request: Request, *, deadline: float, interval: float | None, log: Any
+    hook: SegmindHook,
+    request: Request,
+    *,
+    deadline: float,
+    interval: float | None,
+    log: Any,
+    narrator: Narrator | None = None,
 ) -> RequestEvent:
     """Look until the request ends or ``deadline`` (epoch seconds) has passed; always once.
 
     The same looks, decisions and event as the trigger's.
+
+    :param narrator: Of earlier looks at the same request, so that only what is new is told.
     """
     client = hook.get_conn()
     end = wait_for_end(
@@ -36,7 +44,7 @@ def wait_on_worker(
             submitted_at=request.submitted_at,
             interval=interval,
         ),
-        on_seen=Narrator(log, request.request_id),
+        on_seen=narrator or Narrator(log, request.request_id),
     )
     return RequestEvent.of(end, request.request_id, request.model, request.submitted_at, now=time.time())
 
@@ -55,7 +63,11 @@ def look_again(hook: SegmindHook, request: Request, told: RequestEvent, log: Any
             "request goes on and will be billed.",
             request_id=request.request_id,
         )
-    return replace(seen, reason=seen.reason or told.reason)
+    if seen.status in (Ending.COMPLETED.value, Ending.FAILED.value):
+        return seen
+    # Both: that no triggerer answered, and what stands in the way now.
+    reasons = dict.fromkeys(reason.rstrip(" .") for reason in (told.reason, seen.reason) if reason)
+    return replace(seen, reason="; ".join(reasons) or None)
 
 
 def collect(hook: SegmindHook, request: Request, told: RequestEvent) -> RequestResult:

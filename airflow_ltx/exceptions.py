@@ -52,6 +52,20 @@ class SegmindError(Exception):
         self.request_id = request_id
         self.http_status = http_status
 
+    def say(self, message: str) -> None:
+        """Put other words in place of the message."""
+        self.message = message
+        self.args = (message,)
+
+    def add(self, sentence: str) -> None:
+        """Say something more."""
+        self.say(joined(self.message, sentence))
+
+
+def joined(text: str, sentence: str) -> str:
+    """Both; what others said may lack its full stop."""
+    return f"{text}{'' if text.endswith('.') else '.'} {sentence}"
+
 
 class ConfigurationError(SegmindError):
     """The connection or the arguments cannot work as they are. Nothing was sent."""

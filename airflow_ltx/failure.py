@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_ltx.exceptions import SegmindError
+from airflow_ltx.exceptions import SegmindError, joined
 
 
 def raise_to_airflow(error: SegmindError, log: Any, *, over: bool = False) -> NoReturn:
@@ -22,14 +22,3 @@ def raise_to_airflow(error: SegmindError, log: Any, *, over: bool = False) -> No
     message = joined(error.message, "The task is not retried.")
     log.error("%s", message)
     raise AirflowFailException(message) from error
-
-
-def add(error: SegmindError, sentence: str) -> None:
-    """Let the error say something more."""
-    error.message = joined(error.message, sentence)
-    error.args = (error.message,)
-
-
-def joined(text: str, sentence: str) -> str:
-    """Both; what others said may lack its full stop."""
-    return f"{text}{'' if text.endswith('.') else '.'} {sentence}"

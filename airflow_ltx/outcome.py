@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from airflow_ltx.request import Request
 
 
+_LAST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A request as far as the task knows it. Times are epoch seconds, sizes bytes, money US dollars."""
@@ -103,6 +106,6 @@ def _expiry(submitted_at: float | None) -> float | None:
 
 
 def _iso(moment: float | None) -> str | None:
-    if moment is None:
+    if moment is None or not 0 <= moment <= _LAST:
         return None
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
 from airflow_ltx.exceptions import InvalidParameter
+from airflow_ltx.segmind.coerce import shown
 
 
 class Request(Protocol):
@@ -39,38 +39,21 @@ class GivenRequest:
         request_id = told.get("request_id")
         # "None" is what a template over an absent XCom renders, and a URL may be signed.
         if not isinstance(request_id, str) or request_id.strip() in ("", "None") or "://" in request_id:
+            what = f"a mapping with the keys {shown(list(value))}" if told is value else shown(value)
+            several = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+            advice = "; for several requests write .partial(...).expand(request_id=...)" if several else ""
             raise InvalidParameter(
                 [
-                    f"request_id is {_shown(value)}; it must be the id of a request, or the return value of "
-                    "the task that submitted it"
+                    f"request_id is {what}; it must be the id of a request, or the return value of the task "
+                    f"that submitted it{advice}"
                 ]
             )
+        from airflow_ltx.segmind.moments import moment_or_none
         from airflow_ltx.segmind.protocol import check_request_id
 
         model = told.get("model")
         return cls(
             request_id=check_request_id(request_id.strip()),
             model=model if isinstance(model, str) and model else None,
-            submitted_at=_epoch(told.get("submitted_at")),
+            submitted_at=moment_or_none(told.get("submitted_at")),
         )
-
-
-def _epoch(moment: Any) -> float | None:
-    if isinstance(moment, int | float) and not isinstance(moment, bool):
-        return float(moment)
-    try:
-        read = datetime.fromisoformat(moment)
-    except (TypeError, ValueError):
-        # A time that cannot be read is one that is not known; the request can be waited for all the same.
-        return None
-    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"a mapping with the keys {sorted(map(str, value))}"
-    return f"{_unsigned(value)!r:.80}"
-
-
-def _unsigned(value: Any) -> Any:
-    return value.partition("?")[0] if isinstance(value, str) and "://" in value else value

@@ -65,10 +65,9 @@ def land(
         landed: Landed = retrying(DOWNLOAD, deadline=deadline, clock=clock, sleep=sleep)(attempt)
     except (DownloadFailed, DestinationError) as error:
         error.request_id = request_id
-        cure = " Make room, or correct its permissions." if isinstance(error, DestinationError) else ""
-        paid = f" The file of request {request_id} is paid for: {without_query(output.url)}."
-        error.message = f"{error.message}{cure}{paid}"
-        error.args = (error.message,)
+        if isinstance(error, DestinationError):
+            error.add("Make room, or correct its permissions.")
+        error.add(f"The file of request {request_id} is paid for: {without_query(output.url)}.")
         raise
     return landed
 

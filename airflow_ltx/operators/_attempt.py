@@ -54,8 +54,14 @@ class Attempt:
 
     @property
     def outstanding(self) -> str | None:
-        """Id of a request that an earlier try bought and nobody collected yet."""
-        return self.record.request_id if self.record and not self.record.settled else None
+        """Id of a request that an earlier try bought and nobody collected yet.
+
+        A settled one counts while nobody has cleared the task: then the earlier try's success was lost.
+        """
+        record = self.record
+        if record is None or (record.settled and record.max_tries != self.ti.max_tries):
+            return None
+        return record.request_id
 
     def obtain(self, model: str, parameters: Mapping[str, Any]) -> SubmittedRequest:
         """Take up what is on record for this task instance, or buy. The one place where money is spent.
@@ -156,21 +162,21 @@ class Attempt:
             # First of all the id into the log: whatever breaks from here on, a person can find it there.
             self.log.info("Bought request %s of %s.", request.request_id, model)
             self._write(request, wanted)
-        except AirflowTaskTimeout as error:
+        except SegmindError as error:
+            self.submitting = isinstance(error, SubmitOutcomeUnknown)
+            raise
+        except BaseException as error:
             if self.recorded:
                 raise
-            # Airflow would retry this one, and so buy again.
+            # Whatever it is (a time-out, an interrupt, an exit): Airflow would retry it, and so buy again.
+            timeout = isinstance(error, AirflowTaskTimeout)
+            what = "execution_timeout" if timeout else type(error).__name__
             known = f" Its id is {self.request.request_id}." if self.request else ""
             raise SubmitOutcomeUnknown(
-                f"execution_timeout ended the task while its submit of {model} was under way. A request may "
-                f"exist and be billed; it was not sent again.{known} Look into the request history of the "
-                "Segmind console before running the task once more."
+                f"{what} ended the task while its submit of {model} was under way. A request may exist and "
+                f"be billed; it was not sent again.{known} Look into the request history "
+                "(SegmindHook.history, or the Segmind console) before running the task once more."
             ) from error
-        except SubmitOutcomeUnknown:
-            raise
-        except SegmindError:
-            self.submitting = False
-            raise
         self.submitting = False
         return request
 

@@ -11,7 +11,7 @@ from airflow_ltx.exceptions import (
     SegmindError,
     SubmitOutcomeUnknown,
 )
-from airflow_ltx.failure import add, raise_to_airflow
+from airflow_ltx.failure import raise_to_airflow
 
 if TYPE_CHECKING:
     from airflow_ltx.operators._attempt import Attempt
@@ -27,12 +27,12 @@ def fail_before_purchase(error: SegmindError, attempt: Attempt | None, log: Any)
     outstanding = attempt.outstanding if attempt else None
     if outstanding is not None and not isinstance(error, SubmitOutcomeUnknown):
         error.retryable = True
-        add(error, f"Request {outstanding}, bought by an earlier try, goes on: a retry takes it up.")
+        error.add(f"Request {outstanding}, bought by an earlier try, goes on: a retry takes it up.")
     else:
         if isinstance(error, DestinationError):
-            add(error, "Nothing was sent or billed.")
+            error.add("Nothing was sent or billed.")
         if error.retryable:
-            add(error, "A retry begins anew.")
+            error.add("A retry begins anew.")
     raise_to_airflow(error, log)
 
 
@@ -44,14 +44,14 @@ def fail_after_purchase(error: SegmindError, attempt: Attempt, request_id: str) 
     error.request_id = request_id
     if isinstance(error, RequestFailed):
         if error.retryable:
-            add(error, "A retry submits a new request.")
+            error.add("A retry submits a new request.")
         elif error.cost:
-            add(error, "No retry buys another one; clearing the task does.")
+            error.add("No retry buys another one; clearing the task does.")
     elif not isinstance(error, ResultExpired):
         # What is broken now does not undo the purchase: a retry must come, and take it up.
         error.retryable = True
         if request_id not in error.message:
             # Its text may speak of this leg alone, in which indeed nothing was sent.
-            add(error, f"Request {request_id} was bought before that.")
-        add(error, attempt.next_try(request_id))
+            error.add(f"Request {request_id} was bought before that.")
+        error.add(attempt.next_try(request_id))
     raise_to_airflow(error, attempt.log)

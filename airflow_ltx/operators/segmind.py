@@ -114,8 +114,7 @@ class SegmindSubmitOperator(BaseOperator):
                 self._check_literals()
             except SegmindError as error:
                 # Airflow shows the text of an import error, and little of where it comes from.
-                error.message = f"Task {self.task_id!r}: {error.message}"
-                error.args = (error.message,)
+                error.say(f"Task {self.task_id!r}: {error.message}")
                 raise
 
     def execute(self, context: Context) -> Any:

@@ -122,19 +122,22 @@ def after_error(state: PollState, error: SegmindError, *, now: float, draw: floa
             return End(
                 Ending.EXPIRED if expired else Ending.NOT_FOUND, error=error, last_word=state.last_word
             )
-        # A deadline does not cut the tolerance short: an id this young is known to be good.
-        return Wait(
-            min(state.spacing(now, draw), YOUNG - age),
+        # An id this young is known to be good: as long as it is waited for, it counts as running.
+        if now >= state.deadline:
+            return End(Ending.TIMEOUT, error=error, last_word=state.last_word)
+        return _wait(
             replace(state, polls=state.polls + 1, denied_since=None),
+            min(state.spacing(now, draw), YOUNG - age),
+            now,
         )
     denied = isinstance(error, AuthenticationFailed | AccessDenied | ConfigurationError)
+    if not denied and not error.transient:
+        raise error
     denied_since = (now if state.denied_since is None else state.denied_since) if denied else None
     if denied_since is not None and now - denied_since >= DENIED_GRACE:
         return End(Ending.DENIED, error=error, last_word=state.last_word)
     if now >= state.deadline:
         return End(Ending.DENIED if denied else Ending.TIMEOUT, error=error, last_word=state.last_word)
-    if not denied and not error.transient:
-        raise error
     seen = replace(state, polls=state.polls + 1, denied_since=denied_since)
     spacing = seen.spacing(now, draw)
     if isinstance(error, RateLimited) and error.retry_after is not None:

@@ -13,12 +13,13 @@ from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     TaskDeferralError,
     TaskDeferralTimeout,
 )
 
-from airflow_ltx.exceptions import OutputMissing, RequestFailed, SegmindError, WaitTimeout
-from airflow_ltx.failure import add, joined, raise_to_airflow
+from airflow_ltx.exceptions import OutputMissing, RequestFailed, SegmindError, WaitTimeout, joined
+from airflow_ltx.failure import raise_to_airflow
 from airflow_ltx.links.segmind import SegmindOutputLink
 from airflow_ltx.request import GivenRequest
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_ltx.hooks.segmind import SegmindHook
+    from airflow_ltx.segmind.narrate import Narrator
     from airflow_ltx.triggers.event import RequestEvent
 
 DEFAULT_TIMEOUT = 1200.0
@@ -34,6 +36,7 @@ DEFAULT_POKE_INTERVAL = 10.0
 _NO_RETRY = (
     "The sensor buys nothing and is not retried after its timeout, as no sensor is: clear it to wait again."
 )
+_SKIPPED = "Skipped, as soft_fail or never_fail is set."
 _RETRY = "The sensor buys nothing. A retry looks again."
 
 
@@ -82,7 +85,8 @@ class SegmindRequestSensor(BaseSensorOperator):
         self.segmind_conn_id = segmind_conn_id
         self.deferrable = deferrable
         self.output_link: str | None = None
-        self._seen_at: float | None = None
+        self._readable_at: float | None = None
+        self._narrator: Narrator | None = None
 
     def execute(self, context: Context) -> Any:
         """Look once; defer if there is more to wait for."""
@@ -126,15 +130,18 @@ class SegmindRequestSensor(BaseSensorOperator):
         self.log.info("The request goes on; the sensor can be run again at no cost.")
 
     def _poke_on(self, context: Context) -> Any:
-        try:
-            return super().execute(context)
-        except AirflowSensorTimeout as error:
-            request_id = self._request().request_id
-            self._give_up(
-                f"Request {request_id} is still running after {self.timeout:g} s. It goes on and is billed "
-                "when it completes.",
-                error,
-            )
+        """Airflow's own loop around :meth:`poke`; its end is told in our words, with the id and the bill."""
+        with self._skipping():
+            try:
+                return super().execute(context)
+            except AirflowSkipException as error:
+                if isinstance(error.__cause__, AirflowFailException):
+                    raise AirflowSkipException(joined(str(error.__cause__), _SKIPPED)) from error
+            except AirflowSensorTimeout:
+                self.log.info("The timeout of %g s has passed: one last look.", self.timeout)
+            with self._failing():
+                request, hook = self._request(), self._hook()
+                return self._result(context, hook, request, self._seen(hook, request))
 
     def _give_up(self, message: str, error: Exception) -> NoReturn:
         """Say it in a line of its own, as for every other error."""
@@ -143,17 +150,27 @@ class SegmindRequestSensor(BaseSensorOperator):
         raise AirflowSensorTimeout(message) from error
 
     def _look(self, context: Context) -> PokeReturnValue:
-        from airflow_ltx.collect import wait_on_worker
         from airflow_ltx.segmind.polling import Ending
 
         request, hook = self._request(), self._hook()
-        told = wait_on_worker(hook, request, deadline=0.0, interval=None, log=self.log)
+        told = self._seen(hook, request)
         if told.status == Ending.TIMEOUT.value:
-            self._seen_at = time.time()
+            if told.reason is None:
+                self._readable_at = time.time()
             return PokeReturnValue(False)
         if told.status == Ending.DENIED.value and self._refusal_is_news(context):
             return PokeReturnValue(False)
         return PokeReturnValue(True, self._result(context, hook, request, told))
+
+    def _seen(self, hook: SegmindHook, request: GivenRequest) -> RequestEvent:
+        """One look. Between the looks of one process only what is new is logged."""
+        from airflow_ltx.collect import wait_on_worker
+        from airflow_ltx.segmind.narrate import Narrator
+
+        self._narrator = self._narrator or Narrator(self.log, request.request_id)
+        return wait_on_worker(
+            hook, request, deadline=0.0, interval=None, log=self.log, narrator=self._narrator
+        )
 
     def _defer(self) -> NoReturn:
         from airflow_ltx.triggers.deferral import backstop, check_storable, request_trigger
@@ -187,7 +204,7 @@ class SegmindRequestSensor(BaseSensorOperator):
         if self.reschedule:
             # Each look is a process of its own, and knows of the others only that they were.
             return context["ti"].get_first_reschedule_date(context) is not None
-        return self._seen_at is not None and time.time() - self._seen_at < DENIED_GRACE
+        return self._readable_at is not None and time.time() - self._readable_at < DENIED_GRACE
 
     def _result(
         self, context: Context, hook: SegmindHook, request: GivenRequest, told: RequestEvent
@@ -218,13 +235,13 @@ class SegmindRequestSensor(BaseSensorOperator):
         try:
             yield
         except RequestFailed as error:
-            add(error, "The sensor buys nothing: run what submitted the request to have another one.")
+            error.add("The sensor buys nothing: run what submitted the request to have another one.")
             raise_to_airflow(error, self.log, over=True)
         except SegmindError as error:
             # A request that has no file does not get one; another look may mend the rest.
             over = isinstance(error, OutputMissing)
             if error.retryable and not over:
-                add(error, _RETRY)
+                error.add(_RETRY)
             raise_to_airflow(error, self.log, over=over)
 
     @contextmanager
@@ -232,11 +249,11 @@ class SegmindRequestSensor(BaseSensorOperator):
         """``soft_fail`` and ``never_fail``, which Airflow itself heeds only where it pokes."""
         try:
             yield
-        except (AirflowSensorTimeout, AirflowFailException) as error:
+        except (AirflowSensorTimeout, AirflowFailException, AirflowTaskTimeout) as error:
             if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"{error} Skipped, as soft_fail or never_fail is set.") from error
+                raise AirflowSkipException(joined(str(error), _SKIPPED)) from error
             raise
         except SegmindError as error:
             if self.never_fail:
-                raise AirflowSkipException(f"{error.message} Skipped, as never_fail is set.") from error
+                raise AirflowSkipException(joined(error.message, _SKIPPED)) from error
             raise

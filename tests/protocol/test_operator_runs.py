@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -575,3 +576,33 @@ def test_execution_timeout_between_the_purchase_and_its_record_is_not_retried(se
     with pytest.raises(AirflowFailException) as caught:
         video().try_once()
     assert segmind.ledger.submissions[0].request_id in str(caught.value)
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit, MemoryError, RuntimeError])
+def test_whatever_ends_a_submit_under_way_no_retry_buys_again(segmind, video, monkeypatch, end):
+    from airflow_ltx.hooks.segmind import SegmindHook
+
+    submit = SegmindHook.submit
+
+    def interrupted(self, *args):
+        submit(self, *args)
+        raise end
+
+    run = video()
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmindHook, "submit", interrupted)
+        with pytest.raises(AirflowFailException, match=f"{end.__name__} ended the task while its submit"):
+            run.try_once()
+    assert len(segmind.ledger.submissions) == 1
+
+
+def test_a_submit_whose_return_value_was_lost_is_named_and_taken_up(segmind, video, monkeypatch):
+    run = video(wait_for_completion=False)
+    request_id = run.try_once()["request_id"]
+    good = os.environ["AIRFLOW_CONN_SEGMIND_DEFAULT"]
+    monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", '{"conn_type": "segmind"}')
+    with pytest.raises(ConfigurationError, match=request_id):
+        run.try_once()
+    monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", good)
+    assert run.try_once()["request_id"] == request_id
+    assert len(segmind.ledger.submissions) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import (
@@ -224,3 +226,99 @@ def test_a_triggerer_that_does_not_answer_is_named(segmind, reason, error, said)
 def test_an_event_of_an_unknown_kind_fails_closed(segmind):
     with pytest.raises(SegmindError, match="does not understand"):
         sensor("an-id")._rendered({"ti": None}).execute_complete({"ti": None}, {"status": "cancelled"})
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("flag", ["soft_fail", "never_fail"])
+def test_a_skipped_timeout_names_the_request_and_the_bill(segmind, mode, flag):
+    segmind.configure(inference_seconds=600)
+    submitted = submit()
+    with pytest.raises(AirflowSkipException) as caught:
+        sensor(submitted, timeout=0.3, **{flag: True}, **mode).try_once()
+    assert submitted["request_id"] in str(caught.value)
+    assert "will be billed" in str(caught.value)
+
+
+def test_a_request_that_cannot_be_seen_is_not_said_to_run(segmind):
+    segmind.configure(inference_seconds=600)
+    submitted = submit()
+    segmind.set_faults(FaultRule(endpoint="status", when="before", action="503", times=None))
+    with pytest.raises(AirflowSensorTimeout) as caught:
+        sensor(submitted, timeout=0.3, deferrable=False).try_once()
+    assert "was not seen to finish" in str(caught.value)
+    assert "503" in str(caught.value)
+
+
+def test_a_key_that_is_refused_until_the_timeout_is_named_and_retried(segmind):
+    segmind.configure(inference_seconds=600)
+    submitted = submit()
+    segmind.set_faults(FaultRule(endpoint="status", when="before", action="401", skip=1, times=None))
+    with pytest.raises(AuthenticationFailed, match="A retry looks again"):
+        sensor(submitted, timeout=0.3, deferrable=False).try_once()
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [{"deferrable": True}, {"deferrable": False, "mode": "reschedule"}],
+    ids=["deferrable", "reschedule"],
+)
+def test_one_look_at_a_fresh_request_does_not_hold_the_worker(segmind, mode):
+    submitted = submit()
+    segmind.set_faults(FaultRule(endpoint="status", when="before", action="404", times=1))
+    begun = time.monotonic()
+    run = sensor(submitted, **mode)
+    if mode["deferrable"]:
+        assert run.try_once()["status"] == "COMPLETED"
+        assert len(run.deferred) == 1
+    else:
+        with pytest.raises(AirflowRescheduleException):
+            run.try_once()
+    assert time.monotonic() - begun < 10
+
+
+def test_poking_logs_what_is_new_and_not_every_look(segmind, capsys):
+    segmind.configure(inference_seconds=1)
+    assert sensor(submit(), deferrable=False).try_once()["status"] == "COMPLETED"
+    assert capsys.readouterr().out.count("the service says PROCESSING") == 1
+
+
+@pytest.mark.parametrize("obstacle", ["503", "401"])
+def test_a_silent_triggerer_is_named_beside_what_stands_in_the_way_now(segmind, obstacle):
+    segmind.configure(inference_seconds=600)
+    submitted = submit()
+    segmind.set_faults(FaultRule(endpoint="status", when="before", action=obstacle, skip=1, times=None))
+    with pytest.raises((AirflowSensorTimeout, AuthenticationFailed)) as caught:
+        sensor(submitted).try_without_answer(TriggerFailureReason.TRIGGER_TIMEOUT.value)
+    assert "no triggerer finished the wait" in str(caught.value)
+    assert obstacle in str(caught.value)
+
+
+@pytest.mark.parametrize("moment", [1.76e12, float("nan"), float("inf"), -1e18, 253402300799, "2026-13-01"])
+def test_an_odd_time_of_submit_does_not_stand_in_the_way(segmind, moment):
+    result = sensor({**submit(), "submitted_at": moment}).try_once()
+    assert result["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("wrap", [lambda url: [url], lambda url: (url,), lambda url: {url: 1}, str.encode])
+def test_what_is_no_id_is_quoted_without_its_signature(segmind, wrap):
+    with pytest.raises(AirflowFailException) as caught:
+        sensor(wrap("https://host/a.mp4?X-Amz-Signature=SECRETSIG")).try_once()
+    assert "SECRETSIG" not in str(caught.value)
+
+
+def test_several_requests_in_one_sensor_are_told_what_to_write(segmind):
+    with pytest.raises(AirflowFailException, match=r"expand\(request_id="):
+        sensor([submit(), submit()]).try_once()
+
+
+def test_an_expired_request_names_the_missing_triggerer_too(segmind):
+    segmind.configure(inference_seconds=600)
+    submitted = {**submit(), "submitted_at": "2026-01-02T03:04:05+00:00"}
+
+    def too_late(deferral):
+        segmind.advance(3700)
+        return TriggerFailureReason.TRIGGER_TIMEOUT.value
+
+    with pytest.raises(AirflowFailException, match="no triggerer finished the wait") as caught:
+        sensor(submitted).try_with(too_late)
+    assert "one hour" in str(caught.value)

@@ -88,11 +88,18 @@ def test_an_unknown_id_is_lag_when_young_and_expiry_when_old(
         assert step == End(ending, error=error)
 
 
-def test_a_deadline_does_not_cut_the_tolerance_for_a_young_id() -> None:
-    state = replace(STATE, deadline=T0 + 1)
-    step = seen(state, e.RequestNotFound("x"), 30)
+def test_a_young_id_that_is_not_known_yet_counts_as_running_until_the_deadline() -> None:
+    """One look takes one look's time, and its 404 is no word on the request."""
+    error = e.RequestNotFound("x")
+    assert seen(replace(STATE, deadline=T0 + 1), error, 30) == End(Ending.TIMEOUT, error=error)
+    step = seen(STATE, error, 30)
     assert isinstance(step, Wait)
     assert 30 + step.seconds <= YOUNG
+
+
+def test_what_is_no_request_is_told_even_after_the_deadline() -> None:
+    with pytest.raises(e.InvalidParameter):
+        seen(replace(STATE, deadline=T0), e.InvalidParameter(["request_id is x"]), 30)
 
 
 def test_a_submit_in_the_future_does_not_make_a_wait_without_end() -> None:
