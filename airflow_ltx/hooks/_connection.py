@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from airflow_ltx.exceptions import ConfigurationError
-from airflow_ltx.segmind.coerce import shown
 from airflow_ltx.segmind.endpoints import DEFAULT_BASE_URL, ClientConfig
+from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
 
 _TYPES = ("segmind", "generic", "")
 
@@ -41,11 +41,11 @@ def client_config(connection: ConnectionLike) -> ClientConfig:
         if (connection.conn_type or "").strip() not in _TYPES:
             # Sent to Segmind, the password of another service would be given away.
             raise ConfigurationError(
-                f"its type is {connection.conn_type}, and it must be segmind. Nothing was sent."
+                "its type is another service's, and it must be segmind. Nothing was sent."
             )
         if not isinstance(extra, Mapping):
             raise ConfigurationError(
-                f"extra is {shown(extra)}; it must be a JSON object such as {{}}. Nothing was sent."
+                f"extra is {_kind(extra)}; it must be a JSON object such as {{}}. Nothing was sent."
             )
         return ClientConfig(
             api_key=connection.password or "",
@@ -84,22 +84,20 @@ def _number(extra: Mapping[str, Any], name: str, default: float) -> float:
     value = extra.get(name)
     if value is None or value == "":
         return default
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"{name} is {value!r}; it must be a number. Nothing was sent.") from None
+    number = number_or_none(value)
+    if number is None:
+        raise ConfigurationError(f"{name} is {_kind(value)}; it must be a number. Nothing was sent.")
+    return float(number)
 
 
 def _whole(extra: Mapping[str, Any], name: str) -> int | None:
     value = extra.get(name)
     if value is None or value == "":
         return None
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise ConfigurationError(
-            f"{name} is {value!r}; it must be a whole number. Nothing was sent."
-        ) from None
+    number = integer_or_none(value)
+    if number is None:
+        raise ConfigurationError(f"{name} is {_kind(value)}; it must be a whole number. Nothing was sent.")
+    return number
 
 
 def _flag(extra: Mapping[str, Any], name: str) -> bool:
@@ -109,5 +107,22 @@ def _flag(extra: Mapping[str, Any], name: str) -> bool:
             return False
         if value.strip().lower() in ("true", "1", "yes", "on"):
             return True
-        raise ConfigurationError(f"{name} is {value!r}; it must be true or false. Nothing was sent.")
+        raise ConfigurationError(f"{name} is {_kind(value)}; it must be true or false. Nothing was sent.")
     return bool(value)
+
+
+def _kind(value: object) -> str:
+    """What a field holds, for a message. Never the value itself: it may be a key in the wrong field."""
+    match value:
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "another number"
+        case str():
+            return "some other text"
+        case list():
+            return "a list"
+        case Mapping():
+            return "an object"
+        case _:
+            return f"a {type(value).__name__}"

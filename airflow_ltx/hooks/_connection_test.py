@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from airflow_ltx.exceptions import (
     AccessDenied,
@@ -123,18 +124,18 @@ def _no_answer(trouble: Trouble, config: ClientConfig, said: str) -> str:
         case Trouble.NAME:
             return (
                 f"No machine is known by the name {host} ({said}). Look for a slip in the Base URL; if there "
-                "is none, this machine cannot look up names."
+                f"is none, this machine cannot look up names.{_by_proxy(config)}"
             )
         case Trouble.REFUSED:
             return (
                 f"Nothing listens at {host} ({said}). Check host and port of the Base URL, and that the "
-                "service there is up."
+                f"service there is up.{_by_proxy(config)}"
             )
         case Trouble.TIMEOUT:
             return (
                 f"{host} did not answer in time. A firewall that drops what it does not let through is the "
                 "usual reason; else the service there hangs. Check the Base URL and the way out of this "
-                "network."
+                f"network.{_by_proxy(config)}"
             )
         case Trouble.CERTIFICATE:
             return (
@@ -162,6 +163,17 @@ def _no_answer(trouble: Trouble, config: ClientConfig, said: str) -> str:
                 f"{host} broke the connection off before its answer was whole ({said}). Check the Base URL; "
                 f"if it is right, test again in a few minutes.{_other_scheme(config)}"
             )
+
+
+def _by_proxy(config: ClientConfig) -> str:
+    url, proxies = urlsplit(config.base_url), getproxies()
+    scheme = next((scheme for scheme in (url.scheme, "all") if proxies.get(scheme)), None)
+    if scheme is None or proxy_bypass(url.hostname or ""):
+        return ""
+    # Not quoted: its URL may hold a password.
+    return (
+        f" Calls go by the proxy that {scheme.upper()}_PROXY names, which may be what failed: look at it too."
+    )
 
 
 def _other_scheme(config: ClientConfig) -> str:

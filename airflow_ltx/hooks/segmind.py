@@ -73,7 +73,11 @@ class SegmindHook(BaseHook):
         return _masked(client_config(connection), connection.password)
 
     def get_conn(self) -> SegmindClient:
-        """The client of this process for the connection. Do not close it."""
+        """The client of this process for the connection. Do not close it.
+
+        :raises ConfigurationError: The connection cannot work as it is, or the proxy or the CA bundle that
+            the environment names cannot be used.
+        """
         return shared_client(self.config)
 
     async def aget_conn(self, *, refused: bool = False) -> AsyncSegmindClient:
@@ -181,7 +185,8 @@ class SegmindHook(BaseHook):
         in here should not be retried: ``retryable`` of the error says whether that would buy again.
 
         :param path: On this machine's disk. Checked before the call; written as the file comes, and there
-            whole or not at all. A file of that name is replaced.
+            whole or not at all. A file of that name is replaced, and so is a symbolic link, whose target
+            stays as it is; devices, FIFOs and sockets are refused.
         :param timeout: Seconds for the answer to begin, and for every silence in it.
         :raises SubmitOutcomeUnknown: The answer was lost or cut off: the run may be billed. ``request_id`` is
             there if the answer had named it, for :meth:`history_entry`.
@@ -250,7 +255,7 @@ class SegmindHook(BaseHook):
         of its own.
 
         :param files: Paths on this machine, or bytes. 32 MiB together at the most: they travel as base64 in
-            one JSON body, and take some three times their size in memory.
+            one JSON body, and take some four times their size in memory.
         :param content_type: Of all files; by default told by their first bytes or names.
         :raises InvalidParameter: A file cannot be read, is of no known kind, or too large. Nothing was sent.
         """

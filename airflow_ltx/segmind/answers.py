@@ -22,9 +22,11 @@ from airflow_ltx.exceptions import (
     ServiceUnavailable,
     SpendLimitReached,
     SubmitOutcomeUnknown,
+    Trouble,
     UnreadableResponse,
 )
 from airflow_ltx.segmind.models import Metrics
+from airflow_ltx.segmind.numbers import number_or_none
 from airflow_ltx.segmind.redact import quote_service, without_query
 from airflow_ltx.segmind.waits import retry_after
 
@@ -51,6 +53,9 @@ _CONTENT_WORDS = (
     "inappropriate content",
 )
 _LIMIT_WORDS = re.compile(r"\b(spend(ing)?|team|credit|account)( \w+)? (limit|cap)\b|\bbudget\b")
+_PROXIES = (
+    "Let this machine through to it, and look at HTTP_PROXY, HTTPS_PROXY and NO_PROXY of its environment."
+)
 _CREDIT_WORDS = re.compile(r"\bcredits?\b|\b(insufficient|low|your|no) (balance|funds)\b")
 
 
@@ -88,18 +93,41 @@ def flatten(value: Any, depth: int = 4) -> str:
     return ""
 
 
-def submit_error(response: ApiResponse, model: str) -> SegmindError:
-    """Why a submit brought no id. All but 2xx, 408 and 5xx are refusals, and refusals are not billed."""
+def charge(response: ApiResponse) -> float | None:
+    """The cost above 0 that an answer to a paid call names, whatever else it says; None if it names none."""
+    body = response.json_object()
+    named = (
+        number_or_none(response.headers.get("x-cost")),
+        None if body is None else Metrics.read(body).cost,
+    )
+    return max((cost for cost in named if cost is not None and cost > 0), default=None)
+
+
+def submit_error(response: ApiResponse, model: str, request_id: str | None = None) -> SegmindError:
+    """Why a submit brought no id. All but 2xx, 408 and 5xx are refusals, and refusals are not billed.
+
+    :param request_id: What the headers of the answer name; told where money may be spent.
+    """
     status, headers, text = response.status, response.headers, text_of(response)
     said = f"HTTP {status}" + (f": {text}" if text else "")
     lowered = text.lower()
     body = response.json_object()
     receipt = body is not None and isinstance(body.get("request_id"), str)
-    if 200 <= status < 300 or status >= 500 or status in (408, 499) or receipt:
+    cost = charge(response)
+    if 200 <= status < 300 or status >= 500 or status in (408, 499) or receipt or cost:
+        named = f" It names a cost of ${cost:g}." if cost else ""
+        known = f" Its id is {request_id}." if request_id else ""
         return SubmitOutcomeUnknown(
-            f"The submit of {model} was sent and answered with {said}, which is no receipt. A request may "
-            "exist and be billed; it was not sent again. Look into the request history of the Segmind "
-            f"console before running the task once more. The whole answer: {whole_text(response)}",
+            f"The submit of {model} was sent and answered with {said}, which is no receipt.{named} A request "
+            f"may exist and be billed; it was not sent again.{known} Look into the request history of the "
+            f"Segmind console before running the task once more. The whole answer: {whole_text(response)}",
+            request_id=request_id,
+            http_status=status,
+        )
+    if _by_a_proxy(response):
+        return AccessDenied(
+            f"A proxy or a firewall on the way refused the request for {model} ({said}). It did not reach "
+            f"the service. Nothing was billed. {_PROXIES} A retry is refused again until then.",
             http_status=status,
         )
     unbilled = f"The service refused the request for {model} ({said}). Nothing was billed"
@@ -167,6 +195,12 @@ def submit_error(response: ApiResponse, model: str) -> SegmindError:
             )
 
 
+def _by_a_proxy(response: ApiResponse) -> bool:
+    # The service's own refusals are JSON.
+    page = response.body.lstrip()[:1] == b"<"
+    return response.status == 407 or (response.status == 403 and page)
+
+
 def whole_text(response: ApiResponse) -> str:
     """As :func:`text_of`, all of the answer."""
     # Should an id be in it after all, the reader needs it more than a short message.
@@ -211,6 +245,14 @@ def _unpaid(response: ApiResponse, failed: str, where: str) -> SegmindError:
                 f"{failed}. The API key is missing, wrong or expired: correct the password of the Segmind "
                 "connection."
             )
+        case 403 | 407 if _by_a_proxy(response):
+            denied = AccessDenied(
+                f"{failed}. A proxy or a firewall on the way refused it, and it did not reach the service. "
+                f"{_PROXIES}"
+            )
+            if response.status == 407:
+                denied.trouble = Trouble.PROXY
+            return denied
         case 403:
             return AccessDenied(f"{failed}. This key may not do that.")
         case 429:
@@ -221,12 +263,11 @@ def _unpaid(response: ApiResponse, failed: str, where: str) -> SegmindError:
         case status if status >= 500 or status == 408:
             return ServiceUnavailable(f"{failed}.")
         case status:
-            return UnreadableResponse(
-                f"{failed}. The answer is not what the API promises"
-                + (f"; is the {where} of the connection the service's?" if status != 200 else "")
-                + ("" if response.body.strip() or status != 200 else " (the body is empty)")
-                + "."
-            )
+            if status != 200:
+                doubt = f"; is the {where} of the connection the service's?"
+            else:
+                doubt = "." if response.body.strip() else " (the body is empty)."
+            return UnreadableResponse(f"{failed}. The answer is not what the API promises{doubt}")
 
 
 def read_error(response: ApiResponse, request_id: str) -> SegmindError:

@@ -31,6 +31,9 @@ T = TypeVar("T")
 _SLOWEST_UPLOAD = 256 * 1024
 """Bytes a second that an upload is given time for."""
 
+LARGEST_LOOK = 2 * 1024 * 1024
+"""Bytes of an answer that names no files. Those that do may hold them as base64."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
@@ -42,6 +45,7 @@ class Call(Generic[T]):
     :param again: What an error says of repeating a call that is not paid.
     :param timeout: Seconds instead of the configuration's.
     :param target: Where the body goes, should the answer be a file.
+    :param largest: Bytes of an answer that are taken, where they are fewer than for all calls.
     """
 
     request: ApiRequest
@@ -53,6 +57,7 @@ class Call(Generic[T]):
     again: str = "Reading is free of charge and can be repeated."
     timeout: float | None = None
     target: Path | None = None
+    largest: int | None = None
 
 
 def submit(config: ClientConfig, model: str, parameters: Mapping[str, Any]) -> Call[SubmittedRequest]:
@@ -91,6 +96,7 @@ def status(config: ClientConfig, request_id: str) -> Call[RequestStatus]:
         protocol.status_request(config, request_id),
         partial(protocol.read_status, request_id=request_id),
         request_id,
+        largest=LARGEST_LOOK,
     )
 
 
@@ -106,7 +112,8 @@ def result(config: ClientConfig, request_id: str) -> Call[RequestResult]:
 
 def balance(config: ClientConfig) -> Call[Credits]:
     """The balance."""
-    return _reading("the balance", protocol.credits_request(config), protocol.read_credits)
+    request = protocol.credits_request(config)
+    return _reading("the balance", request, protocol.read_credits, largest=LARGEST_LOOK)
 
 
 def history(config: ClientConfig, query: _history.HistoryQuery) -> Call[HistoryPage]:
@@ -145,9 +152,13 @@ def upload(config: ClientConfig, data_urls: Sequence[bytes]) -> Call[tuple[str, 
 
 
 def _reading(
-    what: str, request: ApiRequest, read: Callable[[ApiResponse], T], request_id: str | None = None
+    what: str,
+    request: ApiRequest,
+    read: Callable[[ApiResponse], T],
+    request_id: str | None = None,
+    largest: int | None = None,
 ) -> Call[T]:
-    return Call(request, _untimed(read), READ, f"reading {what}", request_id)
+    return Call(request, _untimed(read), READ, f"reading {what}", request_id, largest=largest)
 
 
 def _untimed(read: Callable[[ApiResponse], T]) -> Callable[[ApiResponse, float], T]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -26,9 +27,10 @@ from airflow_ltx.segmind.models import (
     SubmittedRequest,
     SyncResult,
 )
-from airflow_ltx.segmind.receive import Receiver, off_loop, steps
+from airflow_ltx.segmind.receive import Receiver, off_loop, off_loop_until_stopped, steps
 from airflow_ltx.segmind.retry import CallOptions, Clock, RetryPolicy, async_retrying, retrying
 from airflow_ltx.segmind.transport import (
+    buildable,
     check_hosts,
     exchange_limit,
     shared_ssl_context,
@@ -78,7 +80,8 @@ class SegmindClient:
     and ``deadline`` (epoch seconds after which no further attempt begins).
 
     :param transport: An httpx transport instead of the network, for tests.
-    :raises ConfigurationError: The configuration names a host that can have no address.
+    :raises ConfigurationError: The configuration names a host that can have no address, or the environment a
+        proxy or a CA bundle that cannot be used.
     """
 
     def __init__(
@@ -94,7 +97,8 @@ class SegmindClient:
         self._sleep = sleep
         # A connection for each call: only such can be cut when a call takes too long, and a handshake is
         # nothing beside the seconds between a blocking wait's looks.
-        self._http = httpx.Client(limits=_FRESH, transport=transport, **_options(config))
+        with buildable():
+            self._http = httpx.Client(limits=_FRESH, transport=transport, **_options(config))
 
     def submit(
         self, model: str, parameters: Mapping[str, Any], **options: Unpack[CallOptions]
@@ -122,13 +126,15 @@ class SegmindClient:
 
         :param timeout: Seconds for the answer to begin, and for every silence in it; the whole call may take
             twice as long.
-        :raises SubmitOutcomeUnknown: The answer was lost or cut off: the run may be billed.
+        :raises SubmitOutcomeUnknown: The answer was lost or cut off, or refuses and names a cost: the run may
+            be billed.
         :raises DestinationError: Not retryable: the disk refused the file after the run was paid for.
             Retryable: it refused beforehand, and nothing was sent.
         :raises SegmindError: It was refused or failed; nothing was billed.
         """
-        call = calls.run_sync(self.config, model, parameters, Path(path), timeout)
-        sync_run.prepare(path)
+        target = sync_run.path_of(path)
+        call = calls.run_sync(self.config, model, parameters, target, timeout)
+        sync_run.prepare(target)
         return sync_run.complete(self._run(call, **options))
 
     def status(self, request_id: str, **options: Unpack[CallOptions]) -> RequestStatus:
@@ -242,9 +248,10 @@ class AsyncSegmindClient:
         self.config = config
         self._clock = clock
         self._sleep = sleep
-        shared = _options(config)
-        self._http = httpx.AsyncClient(limits=_POOL, transport=transport, **shared)
-        self._http_paid = httpx.AsyncClient(limits=_FRESH, transport=transport, **shared)
+        with buildable():
+            shared = _options(config)
+            self._http = httpx.AsyncClient(limits=_POOL, transport=transport, **shared)
+            self._http_paid = httpx.AsyncClient(limits=_FRESH, transport=transport, **shared)
 
     @classmethod
     async def create(cls, config: ClientConfig) -> Self:
@@ -267,10 +274,11 @@ class AsyncSegmindClient:
         **options: Unpack[CallOptions],
     ) -> SyncResult:
         """As :meth:`SegmindClient.run_sync`; the disk is written off the event loop."""
-        call = calls.run_sync(self.config, model, parameters, Path(path), timeout)
-        await off_loop(sync_run.prepare, path)
+        target = sync_run.path_of(path)
+        call = calls.run_sync(self.config, model, parameters, target, timeout)
+        await off_loop(sync_run.prepare, target)
         made = await self._run(call, **options)
-        return await off_loop(sync_run.complete, made)
+        return await off_loop_until_stopped(partial(sync_run.complete, made))
 
     async def status(self, request_id: str, **options: Unpack[CallOptions]) -> RequestStatus:
         """As :meth:`SegmindClient.status`."""
@@ -337,7 +345,7 @@ class AsyncSegmindClient:
                         await step(receiver.begin, response.status_code, response.headers)
                         async for chunk in response.aiter_bytes():
                             await step(receiver.take, chunk)
-            answer: T = await step(receiver.finish)
+            answer: T = await (off_loop if receiver.large else step)(receiver.finish)
             return answer
         except SegmindError:
             raise

@@ -12,7 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypedDict, TypeVar
 
-from airflow_ltx.exceptions import InvalidParameter, RequestNotFound, RequestRejected, SegmindError
+from airflow_ltx.exceptions import (
+    InvalidParameter,
+    RequestNotFound,
+    RequestRejected,
+    SegmindError,
+    UnreadableResponse,
+)
 from airflow_ltx.segmind.answers import flatten, text_of, unpaid_error
 from airflow_ltx.segmind.coerce import Problem, check_slug, integer_between, one_of, shown
 from airflow_ltx.segmind.endpoints import ClientConfig
@@ -32,6 +38,9 @@ USUAL_DAYS = 7
 """Days before its end at which a window begins whose start nobody gave."""
 
 _MOST_PAGES = 1_000_000
+_MOST_ROWS = 10 * MOST_PER_PAGE
+"""Rows of one answer. More are no page of what was asked for, and would be merged for minutes."""
+
 _WHERE = "history_url"
 # The service's documentation says "timestamps" and no more; its column for sorting is model_created.
 _CREATED = ("created_at", "model_created", "created")
@@ -122,6 +131,12 @@ def read_history(response: ApiResponse, query: HistoryQuery) -> HistoryPage:
     rows = body.get("data") if isinstance(body, dict) else body
     if not 200 <= response.status < 300 or not isinstance(rows, list):
         raise _lookup_failed(response, "Reading the request history")
+    if len(rows) > _MOST_ROWS:
+        raise UnreadableResponse(
+            f"The request history answered a question for {query.per_page} rows with {len(rows)}, which are "
+            "not read. Reading is free of charge.",
+            http_status=response.status,
+        )
     entries: dict[str, HistoryEntry] = {}
     read = 0
     for row in rows:

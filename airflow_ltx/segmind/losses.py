@@ -25,11 +25,13 @@ LARGEST_ANSWER = 32 * 1024 * 1024
 
 @dataclass(slots=True)
 class Heard:
-    """How much of an answer came. ``request_id``: what its headers named, ``received``: bytes of its body."""
+    """How much of an answer came. ``request_id``: what its headers named, ``received``: bytes of its body,
+    ``cost``: what it says that the call cost, None if nothing."""
 
     status: int | None = None
     request_id: str | None = None
     received: int = 0
+    cost: float | None = None
 
 
 def lost(error: Exception, call: Call[Any], heard: Heard, secret: str) -> SegmindError:
@@ -37,7 +39,8 @@ def lost(error: Exception, call: Call[Any], heard: Heard, secret: str) -> Segmin
     host = without_query(call.request.url).split("/")[2]
     # The parser quotes lines that it cannot read, and a broken gateway may echo what it was sent.
     why = quote_service(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, secret)
-    if never_sent(error):
+    # Where an answer began, the request was there, whatever broke after it.
+    if never_sent(error) and heard.status is None:
         meaning = "Nothing was sent, nothing is billed; sending again is safe." if call.paid else call.again
         kind: type[SegmindError] = NotSent
         text = f"No connection to {host} for {call.subject} ({why}). {meaning}"
@@ -63,7 +66,7 @@ def lost(error: Exception, call: Call[Any], heard: Heard, secret: str) -> Segmin
 
 def perhaps_bought(heard: Heard) -> str:
     """What a person should know, and do, about a paid call without its answer."""
-    ready = heard.status is not None and 200 <= heard.status < 300
+    ready = bool(heard.cost) or (heard.status is not None and 200 <= heard.status < 300)
     money = "It was probably billed" if ready else "The request may exist and be billed"
     if heard.request_id is None:
         return (
@@ -79,7 +82,7 @@ def perhaps_bought(heard: Heard) -> str:
 
 def too_large(call: Call[Any], heard: Heard) -> SegmindError:
     """The error for an answer without end."""
-    limit = f"{LARGEST_ANSWER // 2**20} MiB"
+    limit = f"{(call.largest or LARGEST_ANSWER) // 2**20} MiB"
     if call.paid:
         return SubmitOutcomeUnknown(
             f"The answer to {call.subject} is larger than {limit} and was not read. {perhaps_bought(heard)}",

@@ -13,8 +13,8 @@ from airflow_ltx.segmind.numbers import integer_or_none
 from airflow_ltx.segmind.redact import quote_service
 
 # In the order of trust: the typed member of a modality first, the catch-all last.
-_MEMBERS = ("video", "videos", "image", "images", "audio", "output", "outputs")
-_DEEPEST = 4
+MEMBERS = ("video", "videos", "image", "images", "audio", "output", "outputs")
+DEEPEST = 4
 
 
 def read_outputs(
@@ -24,7 +24,7 @@ def read_outputs(
 
     :raises OutputMissing: If there is none. The message quotes the record, since it was paid for.
     """
-    found = find_outputs(*(body.get(member) for member in _MEMBERS))
+    found = find_outputs(*(body.get(member) for member in MEMBERS))
     if not found:
         raise OutputMissing(
             f"Request {request_id} is completed and was billed, and its result names no file that could be "
@@ -38,7 +38,7 @@ def find_outputs(*nodes: Any) -> tuple[Output, ...]:
     """Every http(s) URL in JSON values of whatever known shape, each once."""
     found: dict[str, Output] = {}
     for node in nodes:
-        for output in _walk(node, _DEEPEST):
+        for output in _walk(node, DEEPEST):
             found.setdefault(output.url, output)
     return tuple(found.values())
 
@@ -77,7 +77,7 @@ def _walk(node: Any, depth: int) -> Iterator[Output]:
                 file_size=integer_or_none(node.get("file_size")),
             )
         else:
-            for key in (*_MEMBERS, "url", "urls", "result", "data"):
+            for key in (*MEMBERS, "url", "urls", "result", "data"):
                 yield from _walk(node.get(key), depth - 1)
 
 

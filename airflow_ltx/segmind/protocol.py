@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow_ltx.exceptions import InvalidParameter, UnreadableResponse
 from airflow_ltx.segmind.answers import (
+    charge,
     failed_request,
     read_error,
     submit_error,
@@ -123,6 +124,12 @@ def check_request_id(request_id: object) -> str:
     return request_id
 
 
+def named_id(headers: Mapping[str, str]) -> str | None:
+    """The request's id, where the headers of an answer name it."""
+    text = headers.get("x-request-id", "").strip()
+    return text if REQUEST_ID.fullmatch(text) else None
+
+
 def read_submit(response: ApiResponse, model: str, *, sent_at: float) -> SubmittedRequest:
     """The id of the request that was just paid for.
 
@@ -134,7 +141,8 @@ def read_submit(response: ApiResponse, model: str, *, sent_at: float) -> Submitt
         request_id = body.get("request_id")
         if isinstance(request_id, str) and REQUEST_ID.fullmatch(request_id):
             return SubmittedRequest(request_id=request_id, model=model, submitted_at=sent_at)
-    raise submit_error(response, model)
+    # Where nothing was bought the header is a gateway's business, and no id that a read would find.
+    raise submit_error(response, model, named_id(response.headers) if charge(response) else None)
 
 
 def read_status(response: ApiResponse, request_id: str) -> RequestStatus:

@@ -6,8 +6,11 @@ What both clients share of an exchange, but for the reading of the socket itself
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from airflow_ltx.exceptions import DestinationError, SegmindError, SubmitOutcomeUnknown
@@ -15,8 +18,12 @@ from airflow_ltx.segmind import sync_run
 from airflow_ltx.segmind.calls import Call
 from airflow_ltx.segmind.losses import LARGEST_ANSWER, Heard, lost, perhaps_bought, too_large
 from airflow_ltx.segmind.media import SNIFFED
-from airflow_ltx.segmind.protocol import ApiResponse
+from airflow_ltx.segmind.numbers import number_or_none
+from airflow_ltx.segmind.protocol import ApiResponse, named_id
 from airflow_ltx.segmind.whole_file import WholeFile
+
+LARGE = 256 * 1024
+"""Bytes of an answer from which on its reading is felt by an event loop."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -38,28 +45,46 @@ class Receiver(Generic[T]):
         self._headers: Mapping[str, str] = {}
         self._body = bytearray()
         self._file: WholeFile | None = None
+        self._undecided = False
+
+    @property
+    def large(self) -> bool:
+        """Whether :meth:`finish` belongs off event loops."""
+        return self._heard.received > LARGE
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """The head of the answer is there. ``headers``: by whatever names httpx gives them."""
         self._headers = {name.lower(): value for name, value in headers.items()}
         self._heard.status = status
+        if self._call.paid:
+            self._heard.cost = number_or_none(self._headers.get("x-cost"))
         if self._call.target is None:
             return
-        self._heard.request_id = sync_run.named_id(self._headers)
+        self._heard.request_id = named_id(self._headers)
         if sync_run.is_file(status, self._headers):
-            with self._paid_for():
-                self._file = WholeFile(self._call.target).__enter__()
+            self._check_encoding()
+            self._undecided = sync_run.is_untyped(self._headers)
+            if not self._undecided:
+                self._open(self._call.target)
 
     def take(self, chunk: bytes) -> None:
         """A piece of the body is there."""
         self._heard.received += len(chunk)
+        if self._undecided and self._call.target is not None:
+            # All that came before were blanks.
+            text = sync_run.is_text(chunk)
+            self._undecided = text is None
+            if text is False:
+                chunk = bytes(self._body) + chunk
+                self._body.clear()
+                self._open(self._call.target)
         if self._file is not None:
             self._body += chunk[: SNIFFED - len(self._body)] if len(self._body) < SNIFFED else b""
             with self._paid_for():
                 self._file.write(chunk)
             return
         self._body += chunk
-        if len(self._body) > LARGEST_ANSWER:
+        if len(self._body) > (self._call.largest or LARGEST_ANSWER):
             raise too_large(self._call, self._heard)
 
     def finish(self) -> T:
@@ -83,10 +108,24 @@ class Receiver(Generic[T]):
         """What it means that the exchange, or the reading of its answer, broke with ``error``."""
         return lost(error, self._call, self._heard, self._secret)
 
+    def _open(self, target: Path) -> None:
+        with self._paid_for():
+            self._file = WholeFile(target).__enter__()
+
+    def _check_encoding(self) -> None:
+        encoding = self._headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("identity", ""):
+            # Identity was asked for; the length of anything else cannot tell whether the file is whole.
+            raise SubmitOutcomeUnknown(
+                f"The answer to {self._call.subject} brings its file in the encoding {encoding!r:.40}, and "
+                f"was not read. {perhaps_bought(self._heard)}",
+                request_id=self._heard.request_id,
+                http_status=self._heard.status,
+            )
+
     def _check_length(self) -> None:
-        encoding = self._headers.get("content-encoding", "identity")
         length = self._headers.get("content-length", "")
-        announced = int(length) if length.isdecimal() and encoding == "identity" else None
+        announced = int(length) if length.isdecimal() else None
         if self._heard.received == 0 or announced not in (None, self._heard.received):
             raise SubmitOutcomeUnknown(
                 f"The answer to {self._call.subject} ended after {self._heard.received} bytes of its file, "
@@ -106,10 +145,21 @@ class Receiver(Generic[T]):
 
 async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """``function`` on a thread, to its end: a cancelled caller must not close a file under a writer."""
-    running = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    return await _on_thread(partial(function, *args, **kwargs), threading.Event())
+
+
+async def off_loop_until_stopped(function: Callable[[threading.Event], T]) -> T:
+    """As :func:`off_loop`; ``function`` is given an event that is set when its caller is cancelled."""
+    stop = threading.Event()
+    return await _on_thread(partial(function, stop), stop)
+
+
+async def _on_thread(function: Callable[[], T], stop: threading.Event) -> T:
+    running = asyncio.ensure_future(asyncio.to_thread(function))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
+        stop.set()
         while not running.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([running])

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from airflow_ltx.exceptions import (
     SegmindError,
     SubmitOutcomeUnknown,
 )
-from airflow_ltx.segmind.answers import failed_request, submit_error, text_of, whole_text
+from airflow_ltx.segmind.answers import charge, failed_request, submit_error, text_of, whole_text
 from airflow_ltx.segmind.coerce import shown
 from airflow_ltx.segmind.download import open_download
 from airflow_ltx.segmind.endpoints import LONGEST_TIMEOUT
@@ -29,15 +31,16 @@ from airflow_ltx.segmind.losses import Heard, perhaps_bought
 from airflow_ltx.segmind.media import SNIFFED, plain_type, sniff
 from airflow_ltx.segmind.models import Metrics, Output, State, SyncResult
 from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
-from airflow_ltx.segmind.outputs import find_outputs
-from airflow_ltx.segmind.protocol import REQUEST_ID, ApiResponse
+from airflow_ltx.segmind.outputs import DEEPEST, MEMBERS, find_outputs
+from airflow_ltx.segmind.protocol import ApiResponse, named_id
 from airflow_ltx.segmind.redact import without_query
 from airflow_ltx.segmind.retry import DOWNLOAD, retrying
 from airflow_ltx.segmind.whole_file import Written, check_writable, write_whole
 
-_MEMBERS = ("video", "videos", "image", "images", "audio", "output", "outputs")
-_DEEPEST = 4
 _SHORTEST_BASE64 = 16
+_UNTYPED = (None, "application/octet-stream", "binary/octet-stream")
+_BEFORE_TEXT = b"\xef\xbb\xbf \t\r\n"
+"""A byte order mark and blanks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def prepare(path: str | Path) -> Path:
             )
         check_writable(target.parent, target.name)
     except DestinationError as error:
-        _add(error, "Nothing was sent or billed.")
+        error.add("Nothing was sent or billed.")
         raise
     except (OSError, ValueError) as error:
         raise DestinationError(
@@ -86,16 +89,31 @@ def check_timeout(timeout: object) -> float:
     return float(timeout)
 
 
+def path_of(path: object) -> Path:
+    """:raises InvalidParameter: ``path`` is no path."""
+    if not isinstance(path, str | Path):
+        raise InvalidParameter([f"path is {shown(path)}; it must be a str or a pathlib.Path"])
+    return Path(path)
+
+
+def is_untyped(headers: Mapping[str, str]) -> bool:
+    """Whether the headers leave open what the body is."""
+    return plain_type(headers.get("content-type", "")) in _UNTYPED
+
+
+def is_text(beginning: bytes) -> bool | None:
+    """Whether a body of no named kind is a page or JSON; None if more of it has to come."""
+    said = beginning.lstrip(_BEFORE_TEXT)
+    return said[:1] in (b"<", b"{", b"[") if said else None
+
+
 def is_file(status: int, headers: Mapping[str, str]) -> bool:
-    """Whether the body is the file, to be written as it comes."""
+    """Whether the body is the file, to be written as it comes.
+
+    Where :func:`is_untyped` holds, its first bytes have to be asked as well.
+    """
     kind = plain_type(headers.get("content-type", "")) or ""
     return status == 200 and not kind.startswith("text/") and not kind.endswith(("json", "xml"))
-
-
-def named_id(headers: Mapping[str, str]) -> str | None:
-    """The request's id, once the headers of an answer are there."""
-    text = headers.get("x-request-id", "").strip()
-    return text if REQUEST_ID.fullmatch(text) else None
 
 
 def read_run(response: ApiResponse, model: str, target: Path) -> Made:
@@ -118,17 +136,17 @@ def read_run(response: ApiResponse, model: str, target: Path) -> Made:
     )
     if response.file is not None:
         kind = plain_type(headers.get("content-type", ""))
-        if kind in (None, "application/octet-stream", "binary/octet-stream"):
+        if kind in _UNTYPED:
             kind = sniff(response.body) or kind
         return Made(_at_its_place(result, response.file, kind))
     body = response.json_object()
     if body is not None and response.status in (200, 422) and State.read(body.get("status")) is State.FAILED:
         metrics = Metrics.read(body)
-        cost = result.cost if metrics.cost is None else metrics.cost
-        raise failed_request(result.request_id, text_of(response) or None, replace(metrics, cost=cost))
+        metrics = replace(metrics, cost=charge(response) or metrics.cost)
+        raise failed_request(result.request_id, text_of(response) or None, metrics)
     if body is not None and response.status == 200:
-        nodes = [body.get(member) for member in _MEMBERS]
-        inline = next((found for node in nodes for found in _inline(node, _DEEPEST)), None)
+        nodes = [body.get(member) for member in MEMBERS]
+        inline = next((found for node in nodes for found in _inline(node, DEEPEST)), None)
         if inline is not None:
             return Made(replace(result, content_type=inline[1]), inline=inline[0])
         found = find_outputs(*nodes)
@@ -137,9 +155,14 @@ def read_run(response: ApiResponse, model: str, target: Path) -> Made:
     raise _no_file(response, model)
 
 
-def complete(made: Made) -> SyncResult:
+class _Stopped(Exception):
+    """Nobody waits for the file any more."""
+
+
+def complete(made: Made, stop: threading.Event | None = None) -> SyncResult:
     """Bring the file to its place where it is not there yet. Free of charge; blocks.
 
+    :param stop: Once it is set, fetching ends at the next bytes, and leaves nothing behind.
     :raises DestinationError: The disk refused. The run is paid for.
     :raises DownloadFailed: The file host did not give the whole file. The run is paid for.
     """
@@ -150,13 +173,13 @@ def complete(made: Made) -> SyncResult:
             return _at_its_place(result, written, result.content_type)
         if made.elsewhere is not None:
             deadline = time.time() + DOWNLOAD.budget
-            fetched: SyncResult = retrying(DOWNLOAD, deadline=deadline)(
-                _fetch, made.elsewhere, result, deadline
-            )
+            stop = stop or threading.Event()
+            controller = retrying(DOWNLOAD, deadline=deadline, sleep=partial(_sleep, stop))
+            fetched: SyncResult = controller(_fetch, made.elsewhere, result, deadline, stop)
             return fetched
     except (DestinationError, DownloadFailed) as error:
         if made.elsewhere is not None:
-            _add(error, f"The file is at {without_query(made.elsewhere.url)}.")
+            error.add(f"The file is at {without_query(made.elsewhere.url)}.")
         raise paid_for(error, result.request_id) from error.__cause__
     return result
 
@@ -170,13 +193,17 @@ def paid_for(error: SegmindError, request_id: str | None) -> SegmindError:
         if request_id
         else "Its answer named no id: the request history (SegmindHook.history) names its file."
     )
-    return _add(error, f"The run is made and billed; running it again buys another one. {where}")
+    error.add(f"The run is made and billed; running it again buys another one. {where}")
+    return error
 
 
 def _no_file(response: ApiResponse, model: str) -> SegmindError:
-    status = response.status
-    if not (200 <= status < 300 or status >= 500 or status in (408, 499)):
-        return submit_error(response, model)
+    status, cost, request_id = response.status, charge(response), named_id(response.headers)
+    # A refusal that names its price is none: what was made may have been lost on its way to the answer.
+    if not (200 <= status < 300 or status >= 500 or status in (408, 499) or cost):
+        refused = submit_error(response, model, request_id)
+        refused.request_id = request_id
+        return refused
     slow = (
         " The service ends synchronous runs that take longer than some 100 s: submit such models, and wait."
         if status >= 500
@@ -184,17 +211,30 @@ def _no_file(response: ApiResponse, model: str) -> SegmindError:
     )
     return SubmitOutcomeUnknown(
         f"The synchronous run of {model} was sent and answered with HTTP {status} and no file: "
-        f"{text_of(response) or whole_text(response)}.{slow} "
-        f"{perhaps_bought(Heard(status, named_id(response.headers)))}",
-        request_id=named_id(response.headers),
+        f"{(text_of(response) or whole_text(response)).rstrip('. ')}."
+        f"{f' It names a cost of ${cost:g}.' if cost else ''}{slow} "
+        f"{perhaps_bought(Heard(status, request_id, cost=cost))}",
+        request_id=request_id,
         http_status=status,
     )
 
 
-def _fetch(output: Output, result: SyncResult, deadline: float) -> SyncResult:
+def _fetch(output: Output, result: SyncResult, deadline: float, stop: threading.Event) -> SyncResult:
     with open_download(output.url, deadline=deadline) as (announced, chunks):
-        written = write_whole(result.path, chunks)
+        written = write_whole(result.path, _until(stop, chunks))
     return _at_its_place(result, written, output.content_type or announced.content_type)
+
+
+def _until(stop: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if stop.is_set():
+            raise _Stopped
+        yield chunk
+
+
+def _sleep(stop: threading.Event, seconds: float) -> None:
+    if stop.wait(seconds):
+        raise _Stopped
 
 
 def _at_its_place(result: SyncResult, written: Written, content_type: str | None) -> SyncResult:
@@ -223,9 +263,3 @@ def _inline(node: Any, depth: int) -> Iterator[tuple[bytes, str | None]]:
 
 def _number(headers: Mapping[str, str], name: str) -> float | None:
     return number_or_none(headers.get(name))
-
-
-def _add(error: SegmindError, sentence: str) -> SegmindError:
-    error.message = f"{error.message} {sentence}"
-    error.args = (error.message,)
-    return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ _TROUBLES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Tr
 )
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 _DEEPEST_CAUSE = 10
+_CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 @lru_cache(maxsize=1)
@@ -72,6 +75,30 @@ def check_hosts(config: ClientConfig) -> None:
             raise ConfigurationError(
                 f"The {name} has a host that can be no name of a machine. Nothing was sent."
             ) from None
+
+
+@contextmanager
+def buildable() -> Iterator[None]:
+    """Around the building of clients: what the environment breaks there, as an error that names its variable.
+
+    :raises ConfigurationError: Nothing was sent. Not chained: the reason may quote the password of a proxy.
+    """
+    try:
+        yield
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        # TLS is an OSError too, so that what remains is what httpx makes of proxies.
+        of_tls = isinstance(error, OSError)
+        names = _CA_VARIABLES if of_tls else _PROXY_VARIABLES
+        given = [name for name in os.environ if name.upper() in names] or list(names)
+        what = "the CA bundle" if of_tls else "the proxy"
+        if isinstance(error, ImportError):
+            what = "the SOCKS proxy (which needs the package httpx[socks])"
+        raise ConfigurationError(
+            f"No connection can be made with {what} that the environment of this process names "
+            f"({type(error).__name__}): correct {' or '.join(sorted(given))}. Nothing was sent."
+        ) from None
 
 
 def never_sent(error: BaseException) -> bool:

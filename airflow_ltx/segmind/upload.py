@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from airflow_ltx.segmind.protocol import ApiRequest, ApiResponse
 from airflow_ltx.segmind.redact import quote_service
 
 LARGEST_UPLOAD = 32 * 1024 * 1024
-"""Bytes of all files of one call. As base64 they are a third more, and in memory some three times as much."""
+"""Bytes of all files of one call. As base64 they are a third more, and in memory some four times as much."""
 
 File = Path | str | bytes
 
@@ -102,9 +103,7 @@ def _content(file: File, left: int) -> bytes:
     elif isinstance(file, str | Path):
         if is_http_url(str(file)):
             raise ValueError("is a URL already: the service can fetch it as it is")
-        with Path(file).open("rb") as opened:
-            # One byte more than may be sent tells that there is too much.
-            content = opened.read(left + 1)
+        content = _read(Path(file), left + 1)
     else:
         raise ValueError("is neither a path nor bytes")  # noqa: TRY004 - one list of problems
     if not content:
@@ -115,6 +114,20 @@ def _content(file: File, left: int) -> bytes:
             "they travel as base64 in one JSON body"
         )
     return content
+
+
+def _read(path: Path, most: int) -> bytes:
+    """As many bytes, at the most: one more than may be sent tells that there is too much."""
+    try:
+        mode = path.stat().st_mode
+    except ValueError:
+        why = "a null byte is in its name" if "\0" in str(path) else "no file can have such a name"
+        raise ValueError(f"cannot be read ({why})") from None
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        # A FIFO is waited for without end, and a device may have none.
+        raise ValueError("is no regular file")
+    with path.open("rb") as opened:
+        return opened.read(most)
 
 
 def _named(file: File) -> str | None:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-_CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
+# By their ends alone: httpcore names these events after who connects, which may be a proxy's side of it too.
+# The one that counts is the last, since TLS takes the plain socket's descriptor away.
+_CONNECTED = (".connect_tcp.complete", ".start_tls.complete")
 
 
 class _Watchdog:
@@ -21,7 +23,7 @@ class _Watchdog:
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """httpcore's ``trace`` extension."""
-        if event not in _CONNECTED:
+        if not event.endswith(_CONNECTED):
             return
         connected = info["return_value"].get_extra_info("socket")
         if connected is None:

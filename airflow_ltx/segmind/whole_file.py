@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,7 +29,8 @@ def check_writable(directory: Path, name: str | None = None) -> None:
     """Create the folder if need be and write a byte into it, so that no money is spent for a full or
     read-only disk.
 
-    :param name: The file's name, if it is known already: it must not be a folder's, nor too long.
+    :param name: The file's name, if it is known already: it must not be a folder's nor a device's, nor too
+        long.
     :raises DestinationError: With the system's reason.
     """
     try:
@@ -36,7 +38,7 @@ def check_writable(directory: Path, name: str | None = None) -> None:
         if name is not None and (directory / name).is_dir():
             raise IsADirectoryError(21, f"{name} is a folder; end the destination with a slash to mean that")
         if name is not None:
-            (directory / name).exists()
+            _check_replaceable(directory / name)
         with _temporary(directory) as (descriptor, _):
             os.write(descriptor, b"\0")
     except OSError as error:
@@ -51,7 +53,8 @@ def check_writable(directory: Path, name: str | None = None) -> None:
 def write_whole(target: Path, chunks: Iterable[bytes]) -> Written:
     """Write all chunks to ``target``, which appears at once with its whole content, or not at all.
 
-    An existing file of that name is replaced. Whatever ends the writing removes the temporary file; only a
+    An existing file of that name is replaced; so is a symbolic link, and what it leads to stays as it is.
+    Devices, FIFOs and sockets are refused. Whatever ends the writing removes the temporary file; only a
     killed process leaves one behind, under a hidden name of its own.
 
     :raises DestinationError: The disk refused. What ``chunks`` raises passes through.
@@ -77,6 +80,7 @@ class WholeFile:
     def __enter__(self) -> Self:
         with _refusals(self._target):
             self._target.parent.mkdir(parents=True, exist_ok=True)
+            _check_replaceable(self._target)
             self._descriptor, self._path = self._stack.__enter__()
         return self
 
@@ -98,9 +102,20 @@ class WholeFile:
         """Make the file appear under its name, on the disk and not only in its cache."""
         with _refusals(self._target):
             os.fsync(self._descriptor)
+            _check_replaceable(self._target)
             self._path.replace(self._target)
         _sync_directory(self._target.parent)
         return Written(size=self.size, sha256=self._digest.hexdigest())
+
+
+def _check_replaceable(target: Path) -> None:
+    """:raises OSError: A rename onto ``target`` would destroy what is no file, such as ``/dev/null``."""
+    try:
+        mode = target.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EEXIST, f"{target.name} is there, and is no regular file; it is left as it is")
 
 
 @contextmanager

@@ -18,7 +18,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from airflow_ltx.exceptions import SubmitOutcomeUnknown
 from airflow_ltx.hooks.segmind import SegmindHook
+from airflow_ltx.segmind import transport
+from airflow_ltx.segmind.client import SegmindClient
+from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.transport import shared_ssl_context
 from segmind_service import KEY, connection
 
@@ -274,3 +278,67 @@ def test_a_proxy_that_lets_nothing_through(tell, monkeypatch):
     assert not ok
     assert "The proxy of this machine did not let the call" in said
     assert "407" in said
+
+
+def test_a_drip_behind_a_connect_proxy_ends_at_the_limit_too(tls_drip, monkeypatch):
+    """The proxy's TLS takes the socket over that was seen first."""
+    port, certificate, proxy = tls_drip
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy}")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 1.0)
+    shared_ssl_context.cache_clear()
+    try:
+        config = ClientConfig(api_key=KEY, base_url=f"https://127.0.0.1:{port}", timeout=0.5)
+        begun = time.monotonic()
+        with SegmindClient(config) as client, pytest.raises(SubmitOutcomeUnknown, match="lost"):
+            client.submit("ltx-video", {"prompt": "p"})
+        assert time.monotonic() - begun < 6
+    finally:
+        shared_ssl_context.cache_clear()
+
+
+@pytest.fixture
+def tls_drip(tls):
+    """A TLS server that answers a byte at a time for ten seconds, its certificate, a proxy before it."""
+    _, certificate = tls
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+
+    def drip(peer):
+        with contextlib.suppress(OSError), context.wrap_socket(peer, server_side=True) as wrapped:
+            wrapped.recv(65536)
+            wrapped.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+            for _ in range(50):
+                wrapped.sendall(b" ")
+                time.sleep(0.2)
+
+    def pump(source, sink):
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65536):
+                sink.sendall(piece)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def tunnel(peer):
+        host, _, number = peer.recv(65536).split()[1].decode().partition(":")
+        with peer, socket.create_connection((host, int(number))) as beyond:
+            peer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            back = threading.Thread(target=pump, args=(beyond, peer), daemon=True)
+            back.start()
+            pump(peer, beyond)
+            back.join(5)
+
+    def serve(server, handle):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=handle, args=(server.accept()[0],), daemon=True).start()
+
+    with listening() as (server, port), listening() as (gate, proxy):
+        threading.Thread(target=serve, args=(server, drip), daemon=True).start()
+        threading.Thread(target=serve, args=(gate, tunnel), daemon=True).start()
+        yield port, certificate, proxy
+        server.shutdown(socket.SHUT_RDWR)
+        gate.shutdown(socket.SHUT_RDWR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from airflow.sdk import Connection
 
@@ -117,3 +119,29 @@ def test_a_missing_connection_says_what_to_do():
     with pytest.raises(ConfigurationError, match="Create a connection of type Segmind") as caught:
         SegmindHook("no_such_connection").get_conn()
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"conn_type": KEY},
+        {"extra": json.dumps([KEY])},
+        {"extra": json.dumps(KEY)},
+        {"extra": json.dumps({"timeout": KEY})},
+        {"extra": json.dumps({"timeout": [KEY]})},
+        {"extra": json.dumps({"requests_per_minute": KEY})},
+        {"extra": json.dumps({"requests_per_minute": {"x": KEY}})},
+        {"extra": json.dumps({"allow_private_hosts": KEY})},
+        {"extra": json.dumps({"history_url": [KEY]})},
+    ],
+)
+def test_a_key_in_the_wrong_field_is_not_told(fields):
+    with pytest.raises(ConfigurationError) as caught:
+        config(**fields)
+    assert KEY not in f"{caught.value} {caught.value!r}"
+
+
+@pytest.mark.parametrize("value", ["Infinity", "-Infinity", "NaN", "1.5", "true", '"1.5"', "[]"])
+def test_a_limit_that_is_no_whole_number_is_refused(value):
+    with pytest.raises(ConfigurationError, match=r"requests_per_minute is .*a whole number"):
+        config(extra=f'{{"requests_per_minute": {value}}}')

@@ -32,6 +32,7 @@ def told(status, body=b"", headers=None, *, config=HTTPS):
         ((401, b'{"error": "API key is invalid"}'), ["refused the API key", "API key is invalid"]),
         ((403, b'{"error": "team"}'), ["does not let this key", "team"]),
         ((403, b"<html>blocked"), ["proxy or a firewall", "an HTML page"]),
+        ((407, b"<html>"), ["The proxy of this machine", "HTTP 407", "HTTPS_PROXY"]),
         ((429, b"", {"retry-after": "17"}), ["limit of requests per minute", "in 17 s"]),
         ((429, b""), ["limit of requests per minute", "in a minute"]),
         ((500, b"<html>"), ["trouble of its own", "HTTP 500"]),
@@ -108,7 +109,7 @@ def test_the_limit_is_what_a_person_waits_for():
         ({"host": "ftp://api.segmind.com"}, "must look like https://api.segmind.com"),
         ({"host": "https://[::1"}, "malformed"),
         ({"host": "http://api.segmind.com"}, "in clear"),
-        ({"extra": '{"timeout": "soon"}'}, "timeout is 'soon'"),
+        ({"extra": '{"timeout": "soon"}'}, "timeout is some other text; it must be a number"),
     ],
 )
 def test_a_connection_that_cannot_work_is_told_without_its_passing_name(monkeypatch, fields, says):
@@ -160,3 +161,17 @@ def test_the_history_takes_the_same_filters_in_both_ways():
     filters = set(HistoryFilters.__annotations__)
     assert set(inspect.signature(SegmindHook.history).parameters) == {"self", *filters}
     assert set(inspect.signature(history_query).parameters) == {"now", *filters}
+
+
+@pytest.mark.parametrize("trouble", [e.Trouble.NAME, e.Trouble.REFUSED, e.Trouble.TIMEOUT])
+def test_a_proxy_of_the_environment_is_thought_of(trouble, monkeypatch):
+    error = e.NotSent("x")
+    error.trouble, error.said = trouble, "broke"
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert "_PROXY" not in explain(error, HTTPS)
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:PASSWORD@proxy.example:3128")
+    assert "HTTPS_PROXY" in explain(error, HTTPS)
+    assert "PASSWORD" not in explain(error, HTTPS)
+    monkeypatch.setenv("NO_PROXY", "api.segmind.com")
+    assert "_PROXY" not in explain(error, HTTPS)

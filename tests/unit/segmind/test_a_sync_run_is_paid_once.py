@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,13 +97,91 @@ def test_another_length_than_announced_is_no_file(
 
 
 @everywhere
-def test_a_packed_file_is_unpacked_and_not_measured_by_its_packed_length(kind: str, tmp_path: Path) -> None:
-    packed = gzip.compress(MP4)
-    handler = in_pieces(packed, content_encoding="gzip", content_length=str(len(packed)))
-    assert buy(kind, handler, tmp_path / "v").sha256 == hashlib.sha256(MP4).hexdigest()
-    with pytest.raises(e.SubmitOutcomeUnknown):
-        buy(kind, in_pieces(b"no gzip", content_encoding="gzip"), tmp_path / "w")
-    assert everything(tmp_path) == ["v"]
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP ", "br"])
+def test_a_packed_file_is_refused_since_its_length_cannot_be_known(
+    kind: str, encoding: str, tmp_path: Path
+) -> None:
+    """What is unpacked of half an archive looks like a whole file."""
+    half = gzip.compress(MP4)[:2000]
+    with pytest.raises(e.SubmitOutcomeUnknown, match=r"in the encoding.*probably billed") as caught:
+        buy(kind, in_pieces(half, content_encoding=encoding), tmp_path / "v")
+    assert caught.value.request_id == REQUEST_ID
+    assert everything(tmp_path) == []
+
+
+@everywhere
+def test_packed_text_is_read_as_text(kind: str, tmp_path: Path) -> None:
+    headers = {"content_type": "application/json", "content_encoding": "gzip"}
+    packed = gzip.compress(b'{"status": "FAILED", "error": "no such voice"}')
+    with pytest.raises(e.RequestFailed, match="no such voice"):
+        buy(kind, in_pieces(packed, **headers), tmp_path / "v")
+
+
+CHARGES: list[tuple[int, dict[str, Any], dict[str, str]]] = [
+    (429, {"error": "slow down"}, {"x_cost": "0.05", "retry_after": "0"}),
+    (403, {"error": "storage denied"}, {"x_cost": "0.05"}),
+    (407, {}, {"x_cost": "0.05"}),
+    (400, {"status": "FAILED", "error": "boom", "metrics": {"cost": 0.05}}, {}),
+    (422, {"error": "bad"}, {"x_cost": "0.05"}),
+    (302, {}, {"x_cost": "0.05", "location": "https://elsewhere/"}),
+]
+
+
+@everywhere
+@pytest.mark.parametrize(("status", "body", "headers"), CHARGES)
+def test_a_refusal_that_names_a_cost_is_neither_unbilled_nor_sent_again(
+    kind: str, status: int, body: dict[str, Any], headers: dict[str, str], tmp_path: Path
+) -> None:
+    service = Service([told(body, status, x_request_id=REQUEST_ID, **headers), made()])
+    with pytest.raises(e.SubmitOutcomeUnknown, match=r"\$0\.05.*probably billed") as caught:
+        buy(kind, service, tmp_path / "v")
+    assert "Nothing was billed" not in caught.value.message
+    assert (caught.value.request_id, caught.value.http_status) == (REQUEST_ID, status)
+    assert len(service.requests) == 1
+
+
+@everywhere
+@pytest.mark.parametrize(("status", "body", "headers"), CHARGES)
+def test_a_submit_refused_at_a_cost_is_not_sent_again_either(
+    kind: str, status: int, body: dict[str, Any], headers: dict[str, str]
+) -> None:
+    service = Service(
+        [told(body, status, x_request_id=REQUEST_ID, **headers), told({"request_id": "b" * 32})]
+    )
+    with pytest.raises(e.SubmitOutcomeUnknown, match=r"\$0\.05.*may exist and be billed") as caught:
+        run(kind, service, lambda c: c.submit("m", {}))
+    assert caught.value.request_id == REQUEST_ID
+    assert REQUEST_ID in caught.value.message
+    assert len(service.requests) == 1
+
+
+@everywhere
+def test_a_failure_names_the_higher_of_two_costs(kind: str, tmp_path: Path) -> None:
+    failed = {"status": "FAILED", "error": "x", "metrics": {"cost": 0}}
+    with pytest.raises(e.RequestFailed, match=r"a cost of \$0\.05") as caught:
+        buy(kind, Service([told(failed, 200, x_cost="0.05")]), tmp_path / "v")
+    assert (caught.value.cost, caught.value.retryable) == (0.05, False)
+
+
+@everywhere
+@pytest.mark.parametrize("raised", sorted(BEFORE, key=str), ids=lambda error: error.__name__)
+def test_an_error_of_connecting_after_an_answer_began_is_no_proof(
+    kind: str, raised: type[Exception], tmp_path: Path
+) -> None:
+    """The file is there, and may be paid for, whatever the transport calls its loss."""
+    with pytest.raises(e.SubmitOutcomeUnknown, match="probably billed") as caught:
+        buy(kind, in_pieces(MP4[:100], raised("late")), tmp_path / "v")
+    assert caught.value.request_id == REQUEST_ID
+
+
+@everywhere
+def test_a_lost_answer_that_had_named_a_cost_was_probably_billed(kind: str, tmp_path: Path) -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        headers = {"x-cost": "0.05", "content-type": "application/json"}
+        return httpx.Response(500, headers=headers, stream=Pieces(b"{", httpx.ReadError("cut")))
+
+    with pytest.raises(e.SubmitOutcomeUnknown, match="probably billed"):
+        buy(kind, handler, tmp_path / "v")
 
 
 @everywhere
@@ -111,6 +191,7 @@ def test_a_refusal_is_final_and_not_billed(kind: str, status: int, tmp_path: Pat
     with pytest.raises(e.SegmindError, match="Nothing was billed") as caught:
         buy(kind, service, tmp_path / "v")
     assert len(service.requests) == 1
+    assert caught.value.request_id == REQUEST_ID
     assert not caught.value.retryable
     assert everything(tmp_path) == []
 
@@ -242,6 +323,43 @@ def test_a_cancelled_run_leaves_nothing_and_waits_for_its_writer(tmp_path: Path)
         patch.setattr(whole_file.os, "write", slow)
         asyncio.run(go())
     assert done == ["still there"]
+    assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize("trouble", ["drips", "is down"])
+def test_a_cancelled_run_stops_fetching_its_file_at_once(trouble: str, tmp_path: Path) -> None:
+    asked = threading.Event()
+
+    async def host(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        if trouble == "is down":
+            writer.write(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: video/mp4\r\ncontent-length: 900\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                for _ in range(900):
+                    writer.write(b"x")
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+        writer.close()
+
+    async def go() -> float:
+        async with await asyncio.start_server(host, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            service = Service([told({"video": {"url": f"http://127.0.0.1:{port}/v.mp4"}})])
+            transport = httpx.MockTransport(service)
+            async with AsyncSegmindClient(CONFIG, transport=transport) as client:
+                running = asyncio.create_task(client.run_sync("m", {}, tmp_path / "v"))
+                assert await asyncio.to_thread(asked.wait, 10)
+                await asyncio.sleep(0.1)
+                begun = time.monotonic()
+                running.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await running
+                return time.monotonic() - begun
+
+    assert asyncio.run(go()) < 2
     assert everything(tmp_path) == []
 
 

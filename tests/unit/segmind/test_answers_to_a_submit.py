@@ -27,6 +27,8 @@ REFUSALS: list[tuple[int, Any, type[e.SegmindError], bool, str]] = [
     (402, {"error": "Insufficient credits. You have 0.0"}, e.InsufficientCredits, False, "have 0.0"),
     (402, b"", e.InsufficientCredits, False, "add credits"),
     (403, {"error": "model is private"}, e.AccessDenied, False, "private"),
+    (403, HTML, e.AccessDenied, False, "did not reach the service"),
+    (407, b"", e.AccessDenied, False, "HTTPS_PROXY"),
     (404, {"error": "Model not found"}, e.ModelNotFound, False, "'ltx-video'"),
     (404, HTML, e.ModelNotFound, False, "base URL"),
     (405, HTML, e.RequestRejected, False, "an HTML page"),

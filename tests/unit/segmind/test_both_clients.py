@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import inspect
 import json
 import logging
 import re
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,12 @@ import pytest
 
 from airflow_ltx import __version__
 from airflow_ltx import exceptions as e
+from airflow_ltx.segmind import calls
 from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
 from airflow_ltx.segmind.download import open_download
 from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.losses import LARGEST_ANSWER
+from airflow_ltx.segmind.protocol import ApiResponse
 from airflow_ltx.segmind.retry import ONCE
 from tests.unit.segmind.support import CONFIG, KEY, KINDS, REQUEST_ID, Service, VirtualClock, run
 
@@ -318,3 +323,47 @@ def test_every_method_takes_a_policy_and_a_deadline(kind: str, call: str, tmp_pa
     with pytest.raises(e.NotSent):
         run(kind, service, lambda c: getattr(c, call)(*arguments.get(call, (REQUEST_ID,)), retry=ONCE))
     assert len(service.requests) == 2
+
+
+@everywhere
+@pytest.mark.parametrize("call", ["status", "credits"])
+def test_an_answer_that_names_no_file_is_cut_early(kind: str, call: str) -> None:
+    body = Endless()
+    with pytest.raises(e.UnreadableResponse, match="2 MiB"):
+        run(
+            kind,
+            lambda request: httpx.Response(200, stream=body),
+            lambda client: client._run(_call(client, call), ONCE, None),
+        )
+    assert body.taken <= 4
+
+
+@pytest.mark.parametrize(("size", "on_loop"), [(100, True), (300 * 1024, False)])
+def test_a_large_answer_is_read_off_the_event_loop(size: int, on_loop: bool) -> None:
+    readers: list[int] = []
+
+    async def go() -> None:
+        answer = httpx.Response(200, json={"credits": 1.0, "x": "y" * size})
+        async with AsyncSegmindClient(CONFIG, transport=httpx.MockTransport(Service([answer]))) as client:
+            call = calls.balance(CONFIG)
+
+            def read(response: ApiResponse, sent_at: float) -> Any:
+                readers.append(threading.get_ident())
+                return call.read(response, sent_at)
+
+            assert (await client._run(replace(call, read=read))).credits == 1.0
+
+    asyncio.run(go())
+    assert (readers == [threading.get_ident()]) is on_loop
+
+
+@everywhere
+def test_a_page_of_far_more_rows_than_were_asked_for_is_not_read(kind: str) -> None:
+    rows = [{"request_id": f"{number:032x}"} for number in range(1001)]
+    for count in (1000, 1001):
+        service = Service([httpx.Response(200, json={"data": rows[:count]})])
+        if count == 1000:
+            assert len(run(kind, service, lambda c: c.history(retry=ONCE)).entries) == count
+        else:
+            with pytest.raises(e.UnreadableResponse, match="20 rows with 1001"):
+                run(kind, service, lambda c: c.history(retry=ONCE))

@@ -3,6 +3,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
+import socket
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.losses import LARGEST_ANSWER
 from airflow_ltx.segmind.models import SyncResult
 from airflow_ltx.segmind.sync_run import is_file, prepare
+from airflow_ltx.segmind.whole_file import WholeFile
 from tests.unit.segmind.support import CONFIG, KEY, REQUEST_ID, Service, run
 from tests.unit.segmind.sync_support import (
     BASE64,
@@ -263,3 +267,92 @@ def test_json_without_end_is_cut(kind: str, tmp_path: Path) -> None:
     with pytest.raises(e.SubmitOutcomeUnknown, match="MiB") as caught:
         buy(kind, handler, tmp_path / "v")
     assert caught.value.request_id == REQUEST_ID
+
+
+TEXTS = [
+    (b"<html>a captive portal</html>", e.SubmitOutcomeUnknown, "an HTML page"),
+    (b"\xef\xbb\xbf\r\n  <!doctype html><title>x</title>", e.SubmitOutcomeUnknown, "no file"),
+    (b'{"status": "FAILED", "error": "boom"}', e.RequestFailed, "boom"),
+    (b"  []", e.SubmitOutcomeUnknown, "no file"),
+    (b"  \n", e.SubmitOutcomeUnknown, "no file"),
+    (b"", e.SubmitOutcomeUnknown, "no file"),
+]
+
+
+@everywhere
+@pytest.mark.parametrize("announced", ["", "application/octet-stream", "binary/octet-stream", "nonsense"])
+@pytest.mark.parametrize(("content", "error", "says"), TEXTS)
+def test_text_that_nobody_called_text_is_no_file(
+    kind: str, announced: str, content: bytes, error: type[e.SegmindError], says: str, tmp_path: Path
+) -> None:
+    pieces = [content[at : at + 1] for at in range(len(content))]
+    for handler in (
+        in_pieces(content, content_type=announced),
+        in_pieces(*pieces, content_type=announced),
+    ):
+        with pytest.raises(error, match=says):
+            buy(kind, handler, tmp_path / "v")
+        assert everything(tmp_path) == []
+
+
+@everywhere
+@pytest.mark.parametrize("content", [MP4, b"  " + MP4, b"\xef\xbb" + MP4])
+def test_a_file_that_nobody_named_is_written_from_its_first_byte(
+    kind: str, content: bytes, tmp_path: Path
+) -> None:
+    handler = in_pieces(content[:1], content[1:2], content[2:], content_type="application/octet-stream")
+    assert buy(kind, handler, tmp_path / "v").size == len(content)
+    assert (tmp_path / "v").read_bytes() == content
+
+
+@everywhere
+def test_a_page_that_was_called_a_video_is_believed(kind: str, tmp_path: Path) -> None:
+    """The service's word counts: a kind of file may begin with any byte."""
+    assert buy(kind, in_pieces(b"<svg/>", content_type="image/svg"), tmp_path / "v").size == 6
+
+
+@everywhere
+@pytest.mark.parametrize("path", [None, b"/tmp/x", 3])
+def test_what_is_no_path_is_told_before_anything_is_sent(kind: str, path: Any) -> None:
+    service = Service([made()])
+    with pytest.raises(e.InvalidParameter, match=r"path is .* must be a str or a pathlib.Path"):
+        buy(kind, service, path)
+    assert service.requests == []
+
+
+@everywhere
+def test_what_is_no_file_is_never_replaced(kind: str, tmp_path: Path) -> None:
+    fifo, listening = tmp_path / "fifo", tmp_path / "socket"
+    os.mkfifo(fifo)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(listening))
+        for target in (fifo, listening, Path("/dev/null")):
+            service = Service([made()])
+            with pytest.raises(e.DestinationError, match="Nothing was sent or billed"):
+                buy(kind, service, target)
+            assert service.requests == []
+    assert stat.S_ISFIFO(fifo.lstat().st_mode)
+    assert stat.S_ISSOCK(listening.lstat().st_mode)
+    assert stat.S_ISCHR(Path("/dev/null").lstat().st_mode)
+    assert everything(tmp_path) == ["fifo", "socket"]
+
+
+def test_what_became_no_file_after_the_check_is_not_replaced_either(tmp_path: Path) -> None:
+    with WholeFile(tmp_path / "v") as file:
+        file.write(b"x")
+        os.mkfifo(tmp_path / "v")
+        with pytest.raises(e.DestinationError, match="no regular file"):
+            file.publish()
+    assert stat.S_ISFIFO((tmp_path / "v").lstat().st_mode)
+    assert everything(tmp_path) == ["v"]
+    with pytest.raises(e.DestinationError, match="no regular file"), WholeFile(tmp_path / "v"):
+        pass
+
+
+@everywhere
+def test_a_link_is_replaced_and_what_it_leads_to_stays(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "old").write_bytes(b"old")
+    (tmp_path / "v").symlink_to("old")
+    buy(kind, Service([made()]), tmp_path / "v")
+    assert not (tmp_path / "v").is_symlink()
+    assert (tmp_path / "old").read_bytes() == b"old"

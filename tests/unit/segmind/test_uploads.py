@@ -124,7 +124,9 @@ def test_what_is_sent_is_what_was_given(contents: list[bytes]) -> None:
         ((), "no file"),
         (("/no/such/file.png",), "No such file"),
         (("/",), "cannot be read"),
-        (("a\0.png",), "null"),
+        (("a\0.png",), "cannot be read .a null byte is in its name"),
+        (("a\ud800.png",), "cannot be read"),
+        (("/dev/zero",), "is no regular file"),
         ((b"",), "is empty"),
         ((b"who knows",), "give content_type"),
         (("https://example.com/a.png?sig=SIGNED",), "is a URL already"),
@@ -175,20 +177,25 @@ def test_the_stated_limit_is_what_a_service_takes_in_one_body() -> None:
     assert len(body) < 45 * 2**20
 
 
-def test_an_async_upload_reads_its_files_off_the_event_loop(tmp_path: Path) -> None:
-    fifo = tmp_path / "slow.png"
-    os.mkfifo(fifo)
+def test_an_async_upload_reads_its_files_off_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "slow.png"
+    file.write_bytes(PNG)
+    ready = threading.Event()
+    real = uploads._read
+    monkeypatch.setattr(uploads, "_read", lambda *arguments: real(*arguments) if ready.wait(10) else b"")
     ticks = 0
 
     async def go() -> tuple[str, ...]:
         nonlocal ticks
         transport = httpx.MockTransport(lambda request: accepted(URL))
         async with AsyncSegmindClient(CONFIG, transport=transport) as client:
-            uploading = asyncio.create_task(client.upload(fifo))
+            uploading = asyncio.create_task(client.upload(file))
             for _ in range(5):
                 await asyncio.sleep(0.01)
                 ticks += 1
-            threading.Thread(target=fifo.write_bytes, args=(PNG,), daemon=True).start()
+            ready.set()
             return await uploading
 
     assert asyncio.run(go()) == (URL,)
@@ -293,3 +300,9 @@ def test_a_full_account_is_waited_for_as_long_as_it_says(kind: str) -> None:
     service = Service([httpx.Response(429, headers={"retry-after": "40"}), accepted(URL)])
     assert run(kind, service, lambda client: client.upload(PNG), clock=clock) == (URL,)
     assert 40 <= clock.passed < 60
+
+
+def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "f.png")
+    with pytest.raises(e.InvalidParameter, match="is no regular file"):
+        read_files([tmp_path / "f.png"])
