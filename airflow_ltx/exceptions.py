@@ -94,7 +94,7 @@ class AuthenticationFailed(SegmindError):
 
 
 class AccessDenied(SegmindError):
-    """403: this key's team may not use the model, or may not read what was asked for."""
+    """403: this key's team may not use the model; or a proxy on the way refused (403, 407)."""
 
     retryable = False
 
@@ -162,7 +162,7 @@ class NotSent(SegmindError):
 
 
 class SubmitOutcomeUnknown(SegmindError):
-    """A paid call was sent and its answer is lost, or was cut off: it may be billed.
+    """A paid call was sent and its answer is lost, cut off, or a refusal that names a cost: it may be billed.
 
     Sending again could buy a second video, so nothing in this package does. ``request_id`` is there if the
     answer had named it before it was lost; the request history tells what became of that request.

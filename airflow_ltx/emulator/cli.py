@@ -179,7 +179,7 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> int:
     try:
         if options.ready_file is not None:
             _write(options.ready_file, {"base_url": server.base_url, "pid": os.getpid()})
-        _greet(server.base_url)
+        _greet(server.base_url, any_key=not options.api_key)
         await ended.wait()
     finally:
         if options.ready_file is not None:
@@ -190,8 +190,11 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _greet(base_url: str) -> None:
-    line = f"Segmind emulator on {base_url}; as a connection: type segmind, host {base_url}, password any key"
+def _greet(base_url: str, *, any_key: bool) -> None:
+    password = "any key" if any_key else "one of --api-key"
+    line = (
+        f"Segmind emulator on {base_url}; as a connection: type segmind, host {base_url}, password {password}"
+    )
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

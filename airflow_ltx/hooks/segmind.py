@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
     from airflow_ltx.segmind.upload import File
 
+RequestId = str | SubmittedRequest
+
 DEFAULT_TIMEOUT = 1200.0
 """Seconds that a wait lasts unless its caller says otherwise."""
 
@@ -100,27 +102,27 @@ class SegmindHook(BaseHook):
         :raises SubmitOutcomeUnknown: The answer was lost: a run may have been bought.
         :raises SegmindError: The service refused; nothing was bought.
         """
-        return self.get_conn().submit(model, parameters)
+        return self._bought(self.get_conn().submit(model, parameters))
 
     async def asubmit(self, model: str, parameters: Mapping[str, Any]) -> SubmittedRequest:
         """As :meth:`submit`."""
-        return await (await self.aget_conn()).submit(model, parameters)
+        return self._bought(await (await self.aget_conn()).submit(model, parameters))
 
-    def status(self, request_id: str) -> RequestStatus:
+    def status(self, request_id: RequestId) -> RequestStatus:
         """Where a request stands. Free."""
-        return self.get_conn().status(request_id)
+        return self.get_conn().status(_id(request_id))
 
-    async def astatus(self, request_id: str) -> RequestStatus:
+    async def astatus(self, request_id: RequestId) -> RequestStatus:
         """As :meth:`status`."""
-        return await (await self.aget_conn()).status(request_id)
+        return await (await self.aget_conn()).status(_id(request_id))
 
-    def result(self, request_id: str) -> RequestResult:
+    def result(self, request_id: RequestId) -> RequestResult:
         """The files of a completed request. Free; kept by the service for one hour."""
-        return self.get_conn().result(request_id)
+        return self.get_conn().result(_id(request_id))
 
-    async def aresult(self, request_id: str) -> RequestResult:
+    async def aresult(self, request_id: RequestId) -> RequestResult:
         """As :meth:`result`."""
-        return await (await self.aget_conn()).result(request_id)
+        return await (await self.aget_conn()).result(_id(request_id))
 
     def credits(self) -> Credits:
         """The balance in US dollars. Free."""
@@ -132,7 +134,7 @@ class SegmindHook(BaseHook):
 
     def wait(
         self,
-        request_id: str,
+        request_id: RequestId,
         timeout: float = DEFAULT_TIMEOUT,
         poll_interval: float | None = None,
         *,
@@ -140,6 +142,7 @@ class SegmindHook(BaseHook):
     ) -> RequestResult:
         """Wait for a request and return its files. Buys nothing, and can be called again with the same id.
 
+        :param request_id: The id, or what :meth:`submit` returned; so for all methods.
         :param timeout: Seconds from now. The request is looked at once even if it is 0.
         :param poll_interval: Seconds between looks; None spaces them by the request's age.
         :param submitted_at: Epoch seconds, if known: a 404 is told apart by it.
@@ -147,6 +150,7 @@ class SegmindHook(BaseHook):
         :raises RequestFailed: It ended as FAILED.
         """
         client = self.get_conn()
+        request_id, submitted_at = _id(request_id), submitted_at or _submitted_at(request_id)
         state = self._poll_state(timeout, poll_interval, submitted_at)
         end = wait_for_end(lambda: client.status(request_id, retry=ONCE), state)
         self._raise_for(end, request_id, submitted_at)
@@ -154,7 +158,7 @@ class SegmindHook(BaseHook):
 
     async def await_request(
         self,
-        request_id: str,
+        request_id: RequestId,
         timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - a deadline for the request, not for the coroutine
         poll_interval: float | None = None,
         *,
@@ -162,6 +166,7 @@ class SegmindHook(BaseHook):
     ) -> RequestResult:
         """As :meth:`wait`, without blocking the event loop."""
         client = await self.aget_conn()
+        request_id, submitted_at = _id(request_id), submitted_at or _submitted_at(request_id)
         state = self._poll_state(timeout, poll_interval, submitted_at)
         end = await async_wait_for_end(lambda: client.status(request_id, retry=ONCE), state)
         self._raise_for(end, request_id, submitted_at)
@@ -235,17 +240,17 @@ class SegmindHook(BaseHook):
         """As :meth:`history`."""
         return await (await self.aget_conn()).history(**filters)
 
-    def history_entry(self, request_id: str) -> HistoryEntry:
+    def history_entry(self, request_id: RequestId) -> HistoryEntry:
         """One request of any age, with its cost, inputs and files. Free.
 
         :raises RequestNotFound: This key's own account has no such request, or none yet.
         :raises SegmindError: The history could not be read, which says nothing about the request.
         """
-        return self.get_conn().history_entry(request_id)
+        return self.get_conn().history_entry(_id(request_id))
 
-    async def ahistory_entry(self, request_id: str) -> HistoryEntry:
+    async def ahistory_entry(self, request_id: RequestId) -> HistoryEntry:
         """As :meth:`history_entry`."""
-        return await (await self.aget_conn()).history_entry(request_id)
+        return await (await self.aget_conn()).history_entry(_id(request_id))
 
     def upload(self, *files: File, content_type: str | None = None) -> tuple[str, ...]:
         """Put files where models can read them, such as the ``image`` of a video. Free.
@@ -284,11 +289,17 @@ class SegmindHook(BaseHook):
     def _unreadable(self, error: Exception) -> ConfigurationError:
         unreadable = ConfigurationError(
             f"Connection {self.segmind_conn_id!r} cannot be read ({type(error).__name__}: {error}). Nothing "
-            "was sent. Create a connection of type Segmind with the API key as its password."
+            "was sent. Create a connection of type Segmind with the API key as its password. Outside of a "
+            "task, Airflow looks for connections in the environment and in secrets backends alone."
         )
         # A secrets backend that is down comes back by itself; a connection that does not exist does not.
         unreadable.retryable = not isinstance(error, AirflowNotFoundException)
         return unreadable
+
+    def _bought(self, request: SubmittedRequest) -> SubmittedRequest:
+        # First of all the id into the log: whatever breaks from here on, a person can find it there.
+        self.log.info("Bought request %s of %s.", request.request_id, request.model)
+        return request
 
     @staticmethod
     def _poll_state(timeout: float, interval: float | None, submitted_at: float | None) -> PollState:
@@ -299,16 +310,23 @@ class SegmindHook(BaseHook):
     def _raise_for(end: End, request_id: str, submitted_at: float | None) -> None:
         if end.ending is Ending.COMPLETED:
             return
-        status = end.status
         raise ending_error(
             end.ending,
             request_id,
             now=time.time(),
             submitted_at=submitted_at,
-            reason=status.error if status and status.error else (end.error.message if end.error else None),
-            metrics=status.metrics if status else None,
-            last_word=status.word if status else end.last_word,
+            reason=end.reason,
+            metrics=end.status.metrics if end.status else None,
+            last_word=end.word,
         ) from end.error
+
+
+def _id(request: RequestId) -> str:
+    return request.request_id if isinstance(request, SubmittedRequest) else request
+
+
+def _submitted_at(request: RequestId) -> float | None:
+    return request.submitted_at if isinstance(request, SubmittedRequest) else None
 
 
 def _masked(config: ClientConfig, password: str | None) -> ClientConfig:

@@ -159,8 +159,6 @@ class Attempt:
         self.submitting = True
         try:
             request = self.request = self.hook.submit(model, parameters)
-            # First of all the id into the log: whatever breaks from here on, a person can find it there.
-            self.log.info("Bought request %s of %s.", request.request_id, model)
             self._write(request, wanted)
         except SegmindError as error:
             self.submitting = isinstance(error, SubmitOutcomeUnknown)

@@ -12,7 +12,6 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from airflow_ltx import __version__
 from airflow_ltx.exceptions import SegmindError
 from airflow_ltx.segmind import calls, sync_run
 from airflow_ltx.segmind.calls import Call
@@ -31,9 +30,8 @@ from airflow_ltx.segmind.receive import Receiver, off_loop, off_loop_until_stopp
 from airflow_ltx.segmind.retry import CallOptions, Clock, RetryPolicy, async_retrying, retrying
 from airflow_ltx.segmind.transport import (
     buildable,
-    check_hosts,
+    client_options,
     exchange_limit,
-    shared_ssl_context,
     timeouts,
     unlogged,
 )
@@ -44,19 +42,6 @@ T = TypeVar("T")
 
 _POOL = httpx.Limits(max_connections=50, max_keepalive_connections=20, keepalive_expiry=30.0)
 _FRESH = httpx.Limits(max_connections=50, max_keepalive_connections=0)
-
-
-def _options(config: ClientConfig) -> dict[str, Any]:
-    check_hosts(config)
-    return {
-        "headers": {
-            "x-api-key": config.api_key,
-            "user-agent": f"airflow-provider-ltx/{__version__}",
-            "accept": "application/json",
-        },
-        "verify": shared_ssl_context(),
-        "follow_redirects": False,
-    }
 
 
 def _request_kwargs(call: Call[T], timeout: float) -> dict[str, Any]:
@@ -98,7 +83,7 @@ class SegmindClient:
         # A connection for each call: only such can be cut when a call takes too long, and a handshake is
         # nothing beside the seconds between a blocking wait's looks.
         with buildable():
-            self._http = httpx.Client(limits=_FRESH, transport=transport, **_options(config))
+            self._http = httpx.Client(limits=_FRESH, transport=transport, **client_options(config))
 
     def submit(
         self, model: str, parameters: Mapping[str, Any], **options: Unpack[CallOptions]
@@ -249,7 +234,7 @@ class AsyncSegmindClient:
         self._clock = clock
         self._sleep = sleep
         with buildable():
-            shared = _options(config)
+            shared = client_options(config)
             self._http = httpx.AsyncClient(limits=_POOL, transport=transport, **shared)
             self._http_paid = httpx.AsyncClient(limits=_FRESH, transport=transport, **shared)
 

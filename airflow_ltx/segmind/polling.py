@@ -99,6 +99,18 @@ class End:
     error: SegmindError | None = None
     last_word: str | None = None
 
+    @property
+    def reason(self) -> str | None:
+        """The service's words for a failure, or what stood in the way of the last look."""
+        if self.status is not None and self.status.error:
+            return self.status.error
+        return self.error.message if self.error else None
+
+    @property
+    def word(self) -> str | None:
+        """The last status string that was seen."""
+        return self.status.word if self.status else self.last_word
+
 
 def after_status(state: PollState, status: RequestStatus, *, now: float, draw: float) -> Wait | End:
     """What a look that succeeded leads to."""

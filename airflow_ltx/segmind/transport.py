@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from typing import Any
 
 import httpx
 
+from airflow_ltx import __version__
 from airflow_ltx.exceptions import ConfigurationError, Trouble
 from airflow_ltx.segmind.endpoints import ClientConfig
 
@@ -75,6 +77,20 @@ def check_hosts(config: ClientConfig) -> None:
             raise ConfigurationError(
                 f"The {name} has a host that can be no name of a machine. Nothing was sent."
             ) from None
+
+
+def client_options(config: ClientConfig) -> dict[str, Any]:
+    """What both clients are built with. The key goes along with every call."""
+    check_hosts(config)
+    return {
+        "headers": {
+            "x-api-key": config.api_key,
+            "user-agent": f"airflow-provider-ltx/{__version__}",
+            "accept": "application/json",
+        },
+        "verify": shared_ssl_context(),
+        "follow_redirects": False,
+    }
 
 
 @contextmanager

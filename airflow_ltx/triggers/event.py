@@ -48,17 +48,15 @@ class RequestEvent:
         now: float,
     ) -> Self:
         """Read the end of a wait; ``now`` is when it was seen."""
-        status = end.status
-        obstacle = end.error.message if end.error else None
         return cls(
             status=end.ending.value,
             request_id=request_id,
             model=model,
             submitted_at=submitted_at,
             completed_at=now if end.ending is Ending.COMPLETED else None,
-            reason=status.error if status and status.error else obstacle,
-            last_word=status.word if status else end.last_word,
-            metrics=status.metrics if status else Metrics(),
+            reason=end.reason,
+            last_word=end.word,
+            metrics=end.status.metrics if end.status else Metrics(),
         )
 
     def to_payload(self) -> dict[str, Any]:

@@ -79,3 +79,12 @@ def test_a_wait_looks_as_often_as_it_is_told_to(segmind):
     request = hook.submit("ltx-video", PROMPT)
     hook.wait(request.request_id, timeout=10, poll_interval=0.2)
     assert 3 <= segmind.ledger.submissions[0].polls <= 5
+
+
+def test_what_submit_returns_is_taken_for_its_id(segmind):
+    hook = SegmindHook()
+    request = hook.submit("ltx-video", {"prompt": "a lighthouse"})
+    assert hook.status(request).request_id == request.request_id
+    assert hook.wait(request, 20, 0.05) == hook.result(request) == hook.result(request.request_id)
+    assert hook.history_entry(request).request_id == request.request_id
+    assert len(segmind.ledger.submissions) == 1
