@@ -28,7 +28,8 @@ class Service:
             return f"Service: local emulator at {self.base_url} (no key, nothing is billed)"
         return (
             f"Service: {self.base_url} with the key of SEGMIND_API_KEY.\n"
-            f"Each video costs about 0.06 USD (average on the model's page: ${USUAL_COST}); the demo buys one."
+            f"Each video costs about 0.06 USD (on average, says the model's page: ${USUAL_COST}). The demo "
+            "buys one."
         )
 
 
