@@ -167,12 +167,12 @@ def test_a_connection_that_is_missing_is_named(bench, conn_id, mode):
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        ({"timeout": "soon"}, "timeout is 'soon'"),
+        ({"timeout": "soon"}, "timeout is some other text"),
         ({"timeout": 0}, "timeout is 0"),
-        ({"timeout": "nan"}, "timeout is nan"),
-        ({"requests_per_minute": "many"}, "requests_per_minute is 'many'"),
+        ({"timeout": "nan"}, "timeout is some other text"),
+        ({"requests_per_minute": "many"}, "requests_per_minute is some other text"),
         ({"requests_per_minute": 0}, "requests_per_minute is 0"),
-        ({"allow_private_hosts": "perhaps"}, "allow_private_hosts is 'perhaps'"),
+        ({"allow_private_hosts": "perhaps"}, "allow_private_hosts is some other text"),
         ({"history_url": "ftp://x"}, "history_url"),
         ({"upload_url": "https://someone:secret@x"}, "upload_url"),
         (["timeout"], "extra"),
@@ -185,6 +185,8 @@ def test_an_extra_that_cannot_work_is_named(bench, extra, said, mode):
         told = bench.complaints(run, final=True)
         assert "Connection 'segmind_default': " in told
         assert said in told
+        # A key may have been pasted there: what was written is not repeated.
+        assert not any(word in told for word in ("soon", "many", "perhaps", "secret"))
     assert bench.segmind.ledger.submissions == []
 
 
