@@ -117,13 +117,15 @@ def submit_error(response: ApiResponse, model: str, request_id: str | None = Non
     if 200 <= status < 300 or status >= 500 or status in (408, 499) or receipt or cost:
         named = f" It names a cost of ${cost:g}." if cost else ""
         known = f" Its id is {request_id}." if request_id else ""
-        return SubmitOutcomeUnknown(
+        unknown = SubmitOutcomeUnknown(
             f"The submit of {model} was sent and answered with {said}, which is no receipt.{named} A request "
             f"may exist and be billed; it was not sent again.{known} Look into the request history of the "
             f"Segmind console before running the task once more. The whole answer: {whole_text(response)}",
             request_id=request_id,
             http_status=status,
         )
+        unknown.said = f"{said}, which is no receipt"
+        return unknown
     if _by_a_proxy(response):
         return AccessDenied(
             f"A proxy or a firewall on the way refused the request for {model} ({said}). It did not reach "

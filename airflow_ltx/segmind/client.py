@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ import httpx
 from airflow_ltx.exceptions import SegmindError
 from airflow_ltx.segmind import calls, sync_run
 from airflow_ltx.segmind.calls import Call
+from airflow_ltx.segmind.clock import apause, now, pause
 from airflow_ltx.segmind.endpoints import SYNC_TIMEOUT, ClientConfig
 from airflow_ltx.segmind.history import HistoryFilters, history_query
 from airflow_ltx.segmind.models import (
@@ -39,9 +39,6 @@ from airflow_ltx.segmind.upload import File, read_files
 from airflow_ltx.segmind.watchdog import time_limit
 
 T = TypeVar("T")
-
-_POOL = httpx.Limits(max_connections=50, max_keepalive_connections=20, keepalive_expiry=30.0)
-_FRESH = httpx.Limits(max_connections=50, max_keepalive_connections=0)
 
 
 def _request_kwargs(call: Call[T], timeout: float) -> dict[str, Any]:
@@ -74,8 +71,8 @@ class SegmindClient:
         config: ClientConfig,
         *,
         transport: httpx.BaseTransport | None = None,
-        clock: Clock = time.time,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = now,
+        sleep: Callable[[float], None] = pause,
     ) -> None:
         self.config = config
         self._clock = clock
@@ -83,7 +80,7 @@ class SegmindClient:
         # A connection for each call: only such can be cut when a call takes too long, and a handshake is
         # nothing beside the seconds between a blocking wait's looks.
         with buildable():
-            self._http = httpx.Client(limits=_FRESH, transport=transport, **client_options(config))
+            self._http = httpx.Client(transport=transport, **client_options(config, reuse=False))
 
     def submit(
         self, model: str, parameters: Mapping[str, Any], **options: Unpack[CallOptions]
@@ -120,7 +117,7 @@ class SegmindClient:
         target = sync_run.path_of(path)
         call = calls.run_sync(self.config, model, parameters, target, timeout)
         sync_run.prepare(target)
-        return sync_run.complete(self._run(call, **options))
+        return sync_run.complete(self._run(call, **options), self.config)
 
     def status(self, request_id: str, **options: Unpack[CallOptions]) -> RequestStatus:
         """Where a request stands. Free of charge."""
@@ -227,16 +224,15 @@ class AsyncSegmindClient:
         config: ClientConfig,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        clock: Clock = time.time,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = now,
+        sleep: Callable[[float], Awaitable[None]] = apause,
     ) -> None:
         self.config = config
         self._clock = clock
         self._sleep = sleep
         with buildable():
-            shared = client_options(config)
-            self._http = httpx.AsyncClient(limits=_POOL, transport=transport, **shared)
-            self._http_paid = httpx.AsyncClient(limits=_FRESH, transport=transport, **shared)
+            self._http = httpx.AsyncClient(transport=transport, **client_options(config, reuse=True))
+            self._http_paid = httpx.AsyncClient(transport=transport, **client_options(config, reuse=False))
 
     @classmethod
     async def create(cls, config: ClientConfig) -> Self:
@@ -263,7 +259,7 @@ class AsyncSegmindClient:
         call = calls.run_sync(self.config, model, parameters, target, timeout)
         await off_loop(sync_run.prepare, target)
         made = await self._run(call, **options)
-        return await off_loop_until_stopped(partial(sync_run.complete, made))
+        return await off_loop_until_stopped(partial(sync_run.complete, made, self.config))
 
     async def status(self, request_id: str, **options: Unpack[CallOptions]) -> RequestStatus:
         """As :meth:`SegmindClient.status`."""

@@ -1,11 +1,11 @@
-"""Reading a finished file from the file host: without the key, counted, bounded, restartable."""
+"""Reading a finished file from the file host: without the key, bounded, resumed where it was cut off."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -13,102 +13,289 @@ import httpx
 
 from airflow_ltx import __version__
 from airflow_ltx.exceptions import DownloadFailed
+from airflow_ltx.segmind.clock import now, pause
+from airflow_ltx.segmind.media import MAX_BYTES
+from airflow_ltx.segmind.reach import Reach, proxy_for
 from airflow_ltx.segmind.redact import quote_service, without_query
-from airflow_ltx.segmind.transport import shared_ssl_context, timeouts, unlogged
+from airflow_ltx.segmind.retry import DOWNLOAD, retrying
+from airflow_ltx.segmind.transport import buildable, shared_ssl_context, timeouts, unlogged
 from airflow_ltx.segmind.watchdog import time_limit
 
 MOST_REDIRECTS = 3
+
 _ERROR_PAGES = ("text/html", "application/json", "application/xml", "text/xml")
 _NO_DEADLINE = 24 * 3600.0
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d*/(\d+|\*)", re.IGNORECASE)
+
+Trace = Callable[[str, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What the file host said of the file before its bytes. ``length`` in bytes, None if it did not say."""
+    """What the file host said of the file before its bytes.
+
+    :param length: In bytes, None if it did not say.
+    :param validator: The ``ETag`` or ``Last-Modified`` by which a later part is known to be of the same file.
+    """
 
     content_type: str | None
     length: int | None
+    validator: str | None = field(default=None, repr=False)
 
 
 @contextmanager
 def open_download(
     url: str,
     *,
+    reach: Reach,
     timeout: float = 30.0,
     deadline: float | None = None,
-    clock: Callable[[], float] = time.time,
+    max_bytes: int = MAX_BYTES,
+    clock: Callable[[], float] = now,
+    sleep: Callable[[float], None] = pause,
     transport: httpx.BaseTransport | None = None,
 ) -> Iterator[tuple[Announced, Iterator[bytes]]]:
     """Open a finished file; yields what was announced and an iterator over its bytes.
 
-    The API key is never sent: file hosts are not the service. Redirects are followed at most three times and
-    never from https to http.
+    The API key is never sent: file hosts are not the service. Redirects are followed at most three times,
+    each within ``reach`` and never from https to http. Where the host gives ranges and a validator, what is
+    cut off is resumed until ``deadline``.
 
-    :param timeout: Seconds of silence after which the connection is given up.
+    :param reach: Schemes and addresses that may be asked.
+    :param timeout: Seconds of silence after which a connection is given up.
     :param deadline: On ``clock``; reading beyond it fails.
+    :param max_bytes: Size above which a file is refused: before its first byte if it is announced.
     :raises DownloadFailed: ``transient`` tells whether the same download may succeed a moment later. Also
         raised by the iterator, if fewer or more bytes arrive than were announced.
     """
-    with httpx.Client(
-        timeout=timeouts(timeout),
-        verify=shared_ssl_context(),
-        follow_redirects=False,
-        transport=transport,
-        headers={"user-agent": f"airflow-provider-ltx/{__version__}", "accept-encoding": "identity"},
-    ) as http:
-        limit = _NO_DEADLINE if deadline is None else deadline - clock()
-        try:
-            with time_limit(limit) as extensions, _follow(http, url, extensions) as response:
-                announced = _announced(response)
-                yield announced, _counted(response, announced, url, deadline, clock)
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            why = quote_service(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-            raise DownloadFailed(
-                f"Downloading {without_query(url)} broke off ({why}). Downloading again is free.",
-                transient=True,
-            ) from None
+    limit = _NO_DEADLINE if deadline is None else deadline - clock()
+    with time_limit(limit) as extensions, ExitStack() as stack:
+        host = _FileHost(url, reach, timeout, transport, extensions["trace"])
+        with _broken_off(url):
+            response = stack.enter_context(host.answer({}))
+            _check_status(response.status_code, url, expected=200)
+            announced = _announced(response)
+        _check_size(announced.length, max_bytes, url)
+        reading = _Reading(host, announced, response, stack.pop_all(), deadline, max_bytes, clock, sleep)
+        stack.callback(reading.close)
+        yield announced, reading.chunks()
+
+
+class _FileHost:
+    """Where one URL leads to."""
+
+    def __init__(
+        self,
+        url: str,
+        reach: Reach,
+        timeout: float,
+        transport: httpx.BaseTransport | None,
+        trace: Trace,
+    ) -> None:
+        self.url = url
+        self._reach = reach
+        self._timeout = timeout
+        self._transport = transport
+        self._trace = trace
+
+    @contextmanager
+    def answer(self, headers: dict[str, str]) -> Iterator[httpx.Response]:
+        """The last answer of a chain of redirects."""
+        url = self.url
+        for _ in range(MOST_REDIRECTS + 1):
+            with self._get(url, headers) as response:
+                location = response.headers.get("location")
+                if not (300 <= response.status_code < 400 and location):
+                    yield response
+                    return
+            url = _redirected(url, location)
+        raise DownloadFailed(
+            f"The file host redirected more than {MOST_REDIRECTS} times, last to {without_query(url)}.",
+            transient=False,
+        )
+
+    @contextmanager
+    def _get(self, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
+        proxy = proxy_for(url)
+        self._reach.check_url(url)
+        traces = [self._trace] if proxy else [self._trace, self._reach.guard(url)]
+
+        def trace(event: str, info: Mapping[str, Any]) -> None:
+            for each in traces:
+                each(event, info)
+
+        with buildable():
+            # No environment: a .netrc would send its credentials along.
+            http = httpx.Client(
+                timeout=timeouts(self._timeout),
+                verify=shared_ssl_context(),
+                follow_redirects=False,
+                transport=self._transport,
+                proxy=proxy,
+                trust_env=False,
+                headers={"user-agent": f"airflow-provider-ltx/{__version__}", "accept-encoding": "identity"},
+            )
+        with http:
+            try:
+                request = http.build_request("GET", url, headers=headers, extensions={"trace": trace})
+                with unlogged():
+                    response = http.send(request, stream=True)
+            except (httpx.InvalidURL, UnicodeError, ValueError) as error:
+                # Not chained: the text quotes parts of a URL that may be signed.
+                raise DownloadFailed(
+                    f"{without_query(url)} cannot be fetched ({type(error).__name__}): it, or the place it "
+                    "redirects to, is no usable URL, and is not followed.",
+                    transient=False,
+                ) from None
+            try:
+                yield response
+            finally:
+                response.close()
+
+
+class _Reading:
+    """The bytes of one file, through as many answers as it takes."""
+
+    def __init__(
+        self,
+        host: _FileHost,
+        announced: Announced,
+        response: httpx.Response,
+        open_now: ExitStack,
+        deadline: float | None,
+        max_bytes: int,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._host = host
+        self._announced = announced
+        self._response = response
+        self._open = open_now
+        self._deadline = deadline
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._sleep = sleep
+        self._length = announced.length
+        self._received = 0
+
+    def close(self) -> None:
+        self._open.close()
+
+    def chunks(self) -> Iterator[bytes]:
+        while True:
+            try:
+                yield from self._rest()
+                return
+            except DownloadFailed as error:
+                resumable = self._received and self._announced.validator is not None
+                if not resumable or not _RESUME.allowed(error):
+                    raise
+            self._resume()
+
+    def _rest(self) -> Iterator[bytes]:
+        """What this answer has.
+
+        :raises DownloadFailed: It is not all.
+        """
+        url = self._host.url
+        with _broken_off(url):
+            # Unbuffered: a host that drips would otherwise fill a buffer for hours, unseen by the clock.
+            for chunk in self._response.iter_bytes():
+                self._received += len(chunk)
+                if self._length is not None and self._received > self._length:
+                    raise _Over(self._wrong_length())
+                _check_size(self._received, self._max_bytes, url)
+                self._check_time()
+                yield chunk
+        if not self._received or (self._length is not None and self._received != self._length):
+            raise DownloadFailed(self._wrong_length(), transient=True)
+
+    def _resume(self) -> None:
+        """Ask for what is missing.
+
+        :raises DownloadFailed: The host does not give it: the file is to be read anew.
+        """
+        self._open.close()
+        again = retrying(_RESUME, deadline=self._deadline, clock=self._clock, sleep=self._sleep)
+        again(self._ask)
+
+    def _ask(self) -> None:
+        self._check_time()
+        url = self._host.url
+        headers = {"range": f"bytes={self._received}-", "if-range": self._announced.validator or ""}
+        with ExitStack() as stack, _broken_off(url):
+            response = stack.enter_context(self._host.answer(headers))
+            if response.status_code in (200, 416):
+                raise _not_resumed(url)
+            _check_status(response.status_code, url, expected=206)
+            given = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
+            if given is None or int(given[1]) != self._received:
+                raise _not_resumed(url)
+            if given[2] != "*":
+                if self._length not in (None, int(given[2])):
+                    raise _not_resumed(url)
+                self._length = int(given[2])
+            self._response, self._open = response, stack.pop_all()
+
+    def _check_time(self) -> None:
+        if self._deadline is not None and self._clock() > self._deadline:
+            raise _Over(
+                f"Downloading {without_query(self._host.url)} was too slow: {self._received} bytes until the "
+                "deadline.",
+            )
+
+    def _wrong_length(self) -> str:
+        announced = self._length if self._length is not None else "some"
+        return (
+            f"Downloading {without_query(self._host.url)} brought {self._received} bytes where {announced} "
+            "were announced. Nothing was saved; downloading again is free."
+        )
+
+
+class _Over(DownloadFailed):
+    """Nothing more can come of what was read so far; the file may still be read from its beginning."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, transient=True)
+
+
+def _not_resumed(url: str) -> _Over:
+    return _Over(f"The file host does not resume {without_query(url)}. Downloading again is free.")
+
+
+_RESUME = replace(
+    DOWNLOAD, name="resume", allowed=lambda error: DOWNLOAD.allowed(error) and not isinstance(error, _Over)
+)
+"""A part of a file: until the deadline, unless the host gives no parts of it."""
 
 
 @contextmanager
-def _follow(http: httpx.Client, url: str, extensions: dict[str, Any]) -> Iterator[httpx.Response]:
-    for _ in range(MOST_REDIRECTS + 1):
-        with closing(_get(http, url, extensions)) as response:
-            location = response.headers.get("location")
-            if not (300 <= response.status_code < 400 and location):
-                _check_status(response.status_code, url)
-                yield response
-                return
-        target = urljoin(url, location)
-        if urlsplit(target).scheme not in ("http", "https") or (
-            urlsplit(url).scheme == "https" and urlsplit(target).scheme == "http"
-        ):
-            raise DownloadFailed(
-                f"The file host led from {without_query(url)} to {without_query(target)}, which is not "
-                "followed: a download never leaves https.",
-                transient=False,
-            )
-        url = target
-    raise DownloadFailed(
-        f"The file host redirected more than {MOST_REDIRECTS} times, last to {without_query(url)}.",
-        transient=False,
-    )
-
-
-def _get(http: httpx.Client, url: str, extensions: dict[str, Any]) -> httpx.Response:
+def _broken_off(url: str) -> Iterator[None]:
+    """httpx's errors as ours."""
     try:
-        with unlogged():
-            return http.send(http.build_request("GET", url, extensions=extensions), stream=True)
-    except (httpx.InvalidURL, UnicodeError, ValueError) as error:
-        # Not chained: the text quotes parts of a URL that may be signed.
+        yield
+    except (httpx.HTTPError, httpx.StreamError) as error:
+        why = quote_service(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
         raise DownloadFailed(
-            f"{without_query(url)} cannot be fetched ({type(error).__name__}): it, or the place it "
-            "redirects to, is no usable URL, and is not followed.",
-            transient=False,
+            f"Downloading {without_query(url)} broke off ({why}). Downloading again is free.", transient=True
         ) from None
 
 
-def _check_status(status: int, url: str) -> None:
-    if status == 200:
+def _redirected(url: str, location: str) -> str:
+    target = urljoin(url, location)
+    if urlsplit(target).scheme not in ("http", "https") or (
+        urlsplit(url).scheme == "https" and urlsplit(target).scheme == "http"
+    ):
+        raise DownloadFailed(
+            f"The file host led from {without_query(url)} to {without_query(target)}, which is not "
+            "followed: a download never leaves https.",
+            transient=False,
+        )
+    return target
+
+
+def _check_status(status: int, url: str, *, expected: int) -> None:
+    if status == expected:
         return
     shown = without_query(url)
     if status in (408, 425, 429) or status >= 500:
@@ -125,9 +312,18 @@ def _check_status(status: int, url: str) -> None:
     )
 
 
+def _check_size(size: int | None, max_bytes: int, url: str) -> None:
+    if size is not None and size > max_bytes:
+        raise DownloadFailed(
+            f"{without_query(url)} has more than {max_bytes} bytes, which is max_bytes. Nothing was saved.",
+            transient=False,
+        )
+
+
 def _announced(response: httpx.Response) -> Announced:
-    media = response.headers.get("content-type", "").partition(";")[0].strip().lower() or None
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    headers = response.headers
+    media = headers.get("content-type", "").partition(";")[0].strip().lower() or None
+    encoding = headers.get("content-encoding", "identity").strip().lower()
     if media in _ERROR_PAGES or encoding != "identity":
         # Identity was asked for; the length of anything else says nothing about the file's.
         got = media if media in _ERROR_PAGES else f"a body in the encoding {encoding!r:.40}"
@@ -136,33 +332,11 @@ def _announced(response: httpx.Response) -> Announced:
             f"{without_query(str(response.url))}. Nothing was saved.",
             transient=True,
         )
-    length = response.headers.get("content-length", "")
-    return Announced(content_type=media, length=int(length) if length.isdigit() else None)
-
-
-def _counted(
-    response: httpx.Response,
-    announced: Announced,
-    url: str,
-    deadline: float | None,
-    clock: Callable[[], float],
-) -> Iterator[bytes]:
-    received = 0
-    # Unbuffered: a host that drips would otherwise fill a buffer for hours before the clock is looked at.
-    for chunk in response.iter_bytes():
-        received += len(chunk)
-        if announced.length is not None and received > announced.length:
-            break
-        if deadline is not None and clock() > deadline:
-            raise DownloadFailed(
-                f"Downloading {without_query(url)} was too slow: {received} bytes until the deadline.",
-                transient=True,
-            )
-        yield chunk
-    if received == 0 or (announced.length is not None and received != announced.length):
-        raise DownloadFailed(
-            f"Downloading {without_query(url)} brought {received} bytes where "
-            f"{announced.length if announced.length is not None else 'some'} were announced. Nothing was "
-            "saved; downloading again is free.",
-            transient=True,
-        )
+    length = headers.get("content-length", "")
+    etag = headers.get("etag", "").strip()
+    return Announced(
+        content_type=media,
+        length=int(length) if length.isdigit() else None,
+        # A weak one may stand for other bytes.
+        validator=(etag if etag and not etag.startswith("W/") else None) or headers.get("last-modified"),
+    )

@@ -37,7 +37,8 @@ class ClientConfig:
         Segmind's, else ``base_url``.
     :param upload_url: Where files are uploaded to; default as for ``history_url``.
     :param requests_per_minute: The account's limit, if known. Kept for later versions; nothing uses it yet.
-    :param allow_private_hosts: Likewise; this version fetches files from wherever the service says.
+    :param allow_private_hosts: Files may be fetched from loopback and private addresses, too. They may in any
+        case if the service itself is at one.
     """
 
     api_key: str = field(repr=False)

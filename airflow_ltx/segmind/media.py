@@ -6,6 +6,9 @@ import mimetypes
 import re
 from pathlib import PurePath
 
+MAX_BYTES = 2 * 1024**3
+"""Bytes that a file may have, where nothing else is asked for."""
+
 SNIFFED = 64
 """Bytes of a file's beginning that tell its kind."""
 
@@ -14,7 +17,10 @@ _BEGINNINGS = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF87a", "image/gif"),
     (b"GIF89a", "image/gif"),
+    (b"\x1aE\xdf\xa3", "video/webm"),
 )
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<!--|<!doctype html|<html)", re.IGNORECASE)
+_MESSAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml|<error|\{\s*[\"}]|\[)", re.IGNORECASE)
 _MP4_BRANDS = re.compile(rb"iso[m2-9]|mp4[12]|avc1|M4V |dash|3gp[4-9]|MSNV|cmfc")
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*")
 # The built-in tables alone: what a machine's /etc/mime.types adds should not decide what works.
@@ -23,7 +29,7 @@ _NAMES.add_type("video/x-matroska", ".mkv")
 
 
 def sniff(content: bytes) -> str | None:
-    """The media type of PNG, JPEG, GIF, WebP and MP4; None for all else."""
+    """The media type of PNG, JPEG, GIF, WebP, MP4 and Matroska (told as WebM); None for all else."""
     for beginning, kind in _BEGINNINGS:
         if content.startswith(beginning):
             return kind
@@ -32,6 +38,16 @@ def sniff(content: bytes) -> str | None:
     if content[4:8] == b"ftyp" and _MP4_BRANDS.match(content[8:12]):
         return "video/mp4"
     return None
+
+
+def is_page(content: bytes) -> bool:
+    """Whether a file's beginning is that of a web page, which file hosts send in place of a file."""
+    return _PAGE.match(content[:SNIFFED]) is not None
+
+
+def is_message(content: bytes) -> bool:
+    """Whether it is that of JSON or XML: a message, where something else was to come."""
+    return _MESSAGE.match(content[:SNIFFED]) is not None
 
 
 def type_of_name(name: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,10 @@ class RequestResult:
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON primitives; :meth:`from_json` is its inverse."""
         return asdict(self)
+
+    def without_queries(self) -> RequestResult:
+        """The same with URLs that may be shown, and perhaps not fetched."""
+        return replace(self, outputs=tuple(replace(out, url=without_query(out.url)) for out in self.outputs))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RequestResult:

@@ -41,3 +41,8 @@ def _written(text: str) -> float | None:
         return moment.timestamp()
     except OverflowError:
         return None
+
+
+def utc_text(moment: float) -> str:
+    """Epoch seconds for people, to the second."""
+    return f"{datetime.fromtimestamp(min(max(moment, 0.0), _LAST), UTC):%Y-%m-%d %H:%M:%S} UTC"

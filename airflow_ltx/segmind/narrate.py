@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from airflow_ltx.exceptions import SegmindError
+from airflow_ltx.segmind.expiry import Expiry
 from airflow_ltx.segmind.models import RequestStatus
 from airflow_ltx.segmind.polling import End, Wait
 
@@ -26,6 +27,11 @@ MAY_BE_BOUGHT = (
     "request history of the Segmind console before running the task again."
 )
 
+LOOKED_FOR = (
+    "The task was ended while it was not known whether its submit had bought a request. A later try looks "
+    "for it in the account's history and buys nothing meanwhile."
+)
+
 
 class Logger(Protocol):
     """The part of a logger that is used."""
@@ -37,14 +43,18 @@ class Logger(Protocol):
 class Narrator:
     """Called after each look; see ``Watcher`` in :mod:`airflow_ltx.segmind.waiting`."""
 
-    def __init__(self, log: Logger, request_id: str) -> None:
+    def __init__(self, log: Logger, request_id: str, submitted_at: float | None = None) -> None:
         self._log = log
         self._request_id = request_id
+        self._expiry = Expiry(submitted_at)
         self._word: str | None = None
         self._obstacles = 0
 
     def __call__(self, seen: RequestStatus | SegmindError, step: Wait | End) -> None:
         """Log what is new."""
+        late = self._expiry.warning() if isinstance(step, Wait) else None
+        if late:
+            self._log.warning("Request %s is not over yet. %s", self._request_id, late)
         if isinstance(seen, SegmindError):
             if self._obstacles % _REPEAT_OBSTACLE_EVERY == 0:
                 follows = f" Looking again in {step.seconds:.0f} s." if isinstance(step, Wait) else ""

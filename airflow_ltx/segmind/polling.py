@@ -71,14 +71,15 @@ class PollState:
         return base * (0.9 + 0.2 * draw)
 
     def first_wait(self, now: float, draw: float) -> float:
-        """Seconds to the first look: none for an old request, one spacing for a fresh one."""
+        """Seconds to the first look: one spacing from the submit of a fresh request, any part of one for an
+        old request, none for one of unknown age."""
         if self.submitted_at is None or now >= self.deadline:
             return 0.0
         spacing = self.spacing(now, draw)
         # Another machine's clock may be ahead: a submit in the future is one of now.
         until = spacing - max(0.0, now - self.submitted_at)
-        # Thousands of waits begin at once when a triggerer restarts.
-        return max(0.0, min(until, self.deadline - now)) or draw
+        # Thousands of waits begin at once when a triggerer restarts, and stay as far apart as they begin.
+        return max(0.0, min(until if until > 0 else draw * spacing, self.deadline - now))
 
 
 @dataclass(frozen=True, slots=True)

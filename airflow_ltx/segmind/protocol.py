@@ -136,13 +136,14 @@ def read_submit(response: ApiResponse, model: str, *, sent_at: float) -> Submitt
     :raises SubmitOutcomeUnknown: 5xx, or a 2xx that names no id: a request may exist.
     :raises SegmindError: One of the refusals, none of them billed.
     """
-    body = response.json_object()
-    if 200 <= response.status < 300 and body is not None:
-        request_id = body.get("request_id")
-        if isinstance(request_id, str) and REQUEST_ID.fullmatch(request_id):
-            return SubmittedRequest(request_id=request_id, model=model, submitted_at=sent_at)
-    # Where nothing was bought the header is a gateway's business, and no id that a read would find.
-    raise submit_error(response, model, named_id(response.headers) if charge(response) else None)
+    told = (response.json_object() or {}).get("request_id")
+    request_id = told if isinstance(told, str) and REQUEST_ID.fullmatch(told) else None
+    if 200 <= response.status < 300 and request_id is not None:
+        return SubmittedRequest(request_id=request_id, model=model, submitted_at=sent_at)
+    if request_id is None and charge(response):
+        # Where nothing was bought the header is a gateway's business, and no id that a read would find.
+        request_id = named_id(response.headers)
+    raise submit_error(response, model, request_id)
 
 
 def read_status(response: ApiResponse, request_id: str) -> RequestStatus:

@@ -93,7 +93,8 @@ class Receiver(Generic[T]):
         if self._file is not None:
             self._check_length()
             with self._paid_for():
-                written = self._file.publish()
+                self._file.publish()
+                written = self._file.written()
         assert self._heard.status is not None, "begin() comes first"  # noqa: S101
         answer = ApiResponse(self._heard.status, self._headers, bytes(self._body), self._secret, written)
         return self._call.read(answer, self._sent_at)

@@ -6,9 +6,7 @@ where it has one.
 
 from __future__ import annotations
 
-import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypedDict
@@ -22,6 +20,7 @@ from airflow_ltx.exceptions import (
     SegmindError,
     ServiceUnavailable,
 )
+from airflow_ltx.segmind.clock import apause, now, pause
 
 Clock = Callable[[], float]
 
@@ -136,8 +135,8 @@ def retrying(
     policy: RetryPolicy,
     *,
     deadline: float | None = None,
-    clock: Clock = time.time,
-    sleep: Callable[[float], None] = time.sleep,
+    clock: Clock = now,
+    sleep: Callable[[float], None] = pause,
 ) -> Retrying:
     """A tenacity controller for ordinary calls; the last error is raised as it is.
 
@@ -151,8 +150,8 @@ def async_retrying(
     policy: RetryPolicy,
     *,
     deadline: float | None = None,
-    clock: Clock = time.time,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    clock: Clock = now,
+    sleep: Callable[[float], Awaitable[None]] = apause,
 ) -> AsyncRetrying:
     """As :func:`retrying`, for coroutines."""
     decider = _Decider(policy, deadline, clock)

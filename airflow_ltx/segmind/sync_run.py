@@ -9,10 +9,8 @@ from __future__ import annotations
 import base64
 import os
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +22,20 @@ from airflow_ltx.exceptions import (
     SubmitOutcomeUnknown,
 )
 from airflow_ltx.segmind.answers import charge, failed_request, submit_error, text_of, whole_text
+from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.coerce import shown
 from airflow_ltx.segmind.download import open_download
-from airflow_ltx.segmind.endpoints import LONGEST_TIMEOUT
+from airflow_ltx.segmind.endpoints import LONGEST_TIMEOUT, ClientConfig
 from airflow_ltx.segmind.losses import Heard, perhaps_bought
 from airflow_ltx.segmind.media import SNIFFED, plain_type, sniff
 from airflow_ltx.segmind.models import Metrics, Output, State, SyncResult
 from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
 from airflow_ltx.segmind.outputs import DEEPEST, MEMBERS, find_outputs
 from airflow_ltx.segmind.protocol import ApiResponse, named_id
+from airflow_ltx.segmind.reach import Reach
 from airflow_ltx.segmind.redact import without_query
 from airflow_ltx.segmind.retry import DOWNLOAD, retrying
+from airflow_ltx.segmind.stopping import sleeping, until
 from airflow_ltx.segmind.whole_file import Written, check_writable, write_whole
 
 _SHORTEST_BASE64 = 16
@@ -155,13 +156,10 @@ def read_run(response: ApiResponse, model: str, target: Path) -> Made:
     raise _no_file(response, model)
 
 
-class _Stopped(Exception):
-    """Nobody waits for the file any more."""
-
-
-def complete(made: Made, stop: threading.Event | None = None) -> SyncResult:
+def complete(made: Made, config: ClientConfig, stop: threading.Event | None = None) -> SyncResult:
     """Bring the file to its place where it is not there yet. Free of charge; blocks.
 
+    :param config: How far a download may go, where the file is elsewhere.
     :param stop: Once it is set, fetching ends at the next bytes, and leaves nothing behind.
     :raises DestinationError: The disk refused. The run is paid for.
     :raises DownloadFailed: The file host did not give the whole file. The run is paid for.
@@ -172,10 +170,10 @@ def complete(made: Made, stop: threading.Event | None = None) -> SyncResult:
             written = write_whole(result.path, [made.inline])
             return _at_its_place(result, written, result.content_type)
         if made.elsewhere is not None:
-            deadline = time.time() + DOWNLOAD.budget
+            deadline = now() + DOWNLOAD.budget
             stop = stop or threading.Event()
-            controller = retrying(DOWNLOAD, deadline=deadline, sleep=partial(_sleep, stop))
-            fetched: SyncResult = controller(_fetch, made.elsewhere, result, deadline, stop)
+            controller = retrying(DOWNLOAD, deadline=deadline, sleep=sleeping(stop))
+            fetched: SyncResult = controller(_fetch, made.elsewhere, result, Reach.of(config), deadline, stop)
             return fetched
     except (DestinationError, DownloadFailed) as error:
         if made.elsewhere is not None:
@@ -219,22 +217,13 @@ def _no_file(response: ApiResponse, model: str) -> SegmindError:
     )
 
 
-def _fetch(output: Output, result: SyncResult, deadline: float, stop: threading.Event) -> SyncResult:
-    with open_download(output.url, deadline=deadline) as (announced, chunks):
-        written = write_whole(result.path, _until(stop, chunks))
+def _fetch(
+    output: Output, result: SyncResult, reach: Reach, deadline: float, stop: threading.Event
+) -> SyncResult:
+    source = open_download(output.url, reach=reach, deadline=deadline, sleep=sleeping(stop))
+    with source as (announced, chunks):
+        written = write_whole(result.path, until(stop, chunks))
     return _at_its_place(result, written, output.content_type or announced.content_type)
-
-
-def _until(stop: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
-        if stop.is_set():
-            raise _Stopped
-        yield chunk
-
-
-def _sleep(stop: threading.Event, seconds: float) -> None:
-    if stop.wait(seconds):
-        raise _Stopped
 
 
 def _at_its_place(result: SyncResult, written: Written, content_type: str | None) -> SyncResult:

@@ -21,6 +21,9 @@ from airflow_ltx.segmind.endpoints import ClientConfig
 
 CONNECT_TIMEOUT = 5.0
 POOL_TIMEOUT = 15.0
+# Few of them idle: the pool asks the system about each idle one, twice for each call.
+_POOL = httpx.Limits(max_connections=50, max_keepalive_connections=5, keepalive_expiry=30.0)
+_FRESH = httpx.Limits(max_connections=50, max_keepalive_connections=0)
 # Not LocalProtocolError: it can also come of a body that was half sent.
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -79,15 +82,21 @@ def check_hosts(config: ClientConfig) -> None:
             ) from None
 
 
-def client_options(config: ClientConfig) -> dict[str, Any]:
-    """What both clients are built with. The key goes along with every call."""
+def client_options(config: ClientConfig, *, reuse: bool) -> dict[str, Any]:
+    """What both clients are built with. The key goes along with every call.
+
+    :param reuse: Keep connections for later calls. Otherwise each says that it is for one call: to forbid the
+        pool to keep any is not enough, since between threads it may give one away before it closes it.
+    """
     check_hosts(config)
+    headers = {
+        "x-api-key": config.api_key,
+        "user-agent": f"airflow-provider-ltx/{__version__}",
+        "accept": "application/json",
+    }
     return {
-        "headers": {
-            "x-api-key": config.api_key,
-            "user-agent": f"airflow-provider-ltx/{__version__}",
-            "accept": "application/json",
-        },
+        "headers": headers if reuse else {**headers, "connection": "close"},
+        "limits": _POOL if reuse else _FRESH,
         "verify": shared_ssl_context(),
         "follow_redirects": False,
     }

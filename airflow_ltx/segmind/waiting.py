@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 
 from airflow_ltx.exceptions import SegmindError
+from airflow_ltx.segmind.clock import apause, now, pause
 from airflow_ltx.segmind.models import RequestStatus
 from airflow_ltx.segmind.polling import End, PollState, Wait, after_error, after_status
 
@@ -34,8 +33,8 @@ def wait_for_end(
     state: PollState,
     *,
     on_seen: Watcher = _ignore,
-    clock: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = now,
+    sleep: Callable[[float], None] = pause,
     draw: Callable[[], float] = _draw,
 ) -> End:
     """Look at a request until it ends or ``state.deadline`` has passed.
@@ -63,8 +62,8 @@ async def async_wait_for_end(
     state: PollState,
     *,
     on_seen: Watcher = _ignore,
-    clock: Callable[[], float] = time.time,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    clock: Callable[[], float] = now,
+    sleep: Callable[[float], Awaitable[None]] = apause,
     draw: Callable[[], float] = _draw,
 ) -> End:
     """As :func:`wait_for_end`, without blocking the loop."""

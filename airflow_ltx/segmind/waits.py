@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
+from airflow_ltx.segmind import clock
 from airflow_ltx.segmind.moments import moment_or_none
 from airflow_ltx.segmind.numbers import number_or_none
 
@@ -18,7 +18,7 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
     The format of the latter is not documented: ISO 8601, epoch seconds, epoch milliseconds and HTTP dates are
     understood. Never negative, never above :data:`LONGEST_WAIT`.
     """
-    at = time.time() if now is None else now
+    at = clock.now() if now is None else now
     seconds = _seconds(headers.get("retry-after"), at)
     if seconds is None:
         moment = moment_or_none(headers.get("x-rate-limit-reset-at-utc"))

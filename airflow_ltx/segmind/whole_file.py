@@ -16,6 +16,11 @@ from typing import Self
 
 from airflow_ltx.exceptions import DestinationError
 
+_PREFIX, _SUFFIX = ".airflow-ltx-", ".part"
+
+DEAD_AFTER = 3600.0
+"""Seconds after which a temporary file that nobody writes to is a killed process's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -62,7 +67,8 @@ def write_whole(target: Path, chunks: Iterable[bytes]) -> Written:
     with WholeFile(target) as file:
         for chunk in chunks:
             file.write(chunk)
-        return file.publish()
+        file.publish()
+        return file.written()
 
 
 class WholeFile:
@@ -98,14 +104,53 @@ class WholeFile:
         self._digest.update(chunk)
         self.size += len(chunk)
 
-    def publish(self) -> Written:
-        """Make the file appear under its name, on the disk and not only in its cache."""
+    def written(self) -> Written:
+        """Size and hash so far."""
+        return Written(size=self.size, sha256=self._digest.hexdigest())
+
+    def publish(self, *, replace: bool = True) -> None:
+        """Make the file appear under its name, on the disk and not only in its cache.
+
+        :param replace: Also in place of a file that is there.
+        :raises FileExistsError: There is one, and it is not to be replaced.
+        """
         with _refusals(self._target):
             os.fsync(self._descriptor)
             _check_replaceable(self._target)
-            self._path.replace(self._target)
+            if replace:
+                self._path.replace(self._target)
+        if not replace:
+            self._link()
         _sync_directory(self._target.parent)
-        return Written(size=self.size, sha256=self._digest.hexdigest())
+
+    def _link(self) -> None:
+        """A link is made only where nothing is; a rename would replace what another process has just put."""
+        try:
+            os.link(self._path, self._target)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A file system without links. What is left is a moment between the look and the rename.
+            if self._target.exists():
+                raise FileExistsError(errno.EEXIST, "is there", str(self._target)) from None
+            with _refusals(self._target):
+                self._path.replace(self._target)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what killed writers have left in a folder. Hidden, and written within their limit or never."""
+    parts = list(directory.glob(f"{_PREFIX}*{_SUFFIX}"))
+    ages = {}
+    for path in parts:
+        with suppress(OSError):
+            ages[path] = path.stat().st_mtime
+    # By the file system's own clock, which on a network is another machine's: a part of one's own has just
+    # been made there.
+    newest = max(ages.values(), default=0.0)
+    for path, age in ages.items():
+        if newest - age > DEAD_AFTER:
+            with suppress(OSError):
+                path.unlink()
 
 
 def _check_replaceable(target: Path) -> None:
@@ -130,7 +175,7 @@ def _refusals(target: Path) -> Iterator[None]:
 
 @contextmanager
 def _temporary(directory: Path) -> Iterator[tuple[int, Path]]:
-    path = directory / f".airflow-ltx-{uuid.uuid4().hex}.part"
+    path = directory / f"{_PREFIX}{uuid.uuid4().hex}{_SUFFIX}"
     # Not mkstemp: the final file should have the permissions that the umask gives.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from airflow_ltx import exceptions as e
 from airflow_ltx.segmind import whole_file
 from airflow_ltx.segmind.client import AsyncSegmindClient
+from airflow_ltx.segmind.endpoints import ClientConfig
 from tests.unit.segmind.support import CONFIG, KEY, KINDS, REQUEST_ID, Service, VirtualClock, run
 from tests.unit.segmind.sync_support import (
     BASE64,
@@ -349,7 +350,8 @@ def test_a_cancelled_run_stops_fetching_its_file_at_once(trouble: str, tmp_path:
             port = server.sockets[0].getsockname()[1]
             service = Service([told({"video": {"url": f"http://127.0.0.1:{port}/v.mp4"}})])
             transport = httpx.MockTransport(service)
-            async with AsyncSegmindClient(CONFIG, transport=transport) as client:
+            near = ClientConfig("key", base_url="http://127.0.0.1")
+            async with AsyncSegmindClient(near, transport=transport) as client:
                 running = asyncio.create_task(client.run_sync("m", {}, tmp_path / "v"))
                 assert await asyncio.to_thread(asked.wait, 10)
                 await asyncio.sleep(0.1)

@@ -24,6 +24,7 @@ from airflow_ltx.segmind.download import open_download
 from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.losses import LARGEST_ANSWER
 from airflow_ltx.segmind.protocol import ApiResponse
+from airflow_ltx.segmind.reach import Reach
 from airflow_ltx.segmind.retry import ONCE
 from tests.unit.segmind.support import CONFIG, KEY, KINDS, REQUEST_ID, Service, VirtualClock, run
 
@@ -121,7 +122,7 @@ def test_urls_in_answers_are_not_followed(kind: str) -> None:
 def test_the_key_never_goes_to_the_file_host() -> None:
     service = Service([httpx.Response(200, headers={"content-type": "video/mp4"}, content=b"bytes")])
     transport = httpx.MockTransport(service)
-    with open_download("https://files.example/v.mp4", transport=transport) as (_, chunks):
+    with open_download("https://files.example/v.mp4", reach=Reach(), transport=transport) as (_, chunks):
         assert b"".join(chunks) == b"bytes"
     (request,) = service.requests
     assert KEY not in str(request.headers.raw)
@@ -138,7 +139,7 @@ def test_a_file_of_another_length_than_announced_is_refused(announced: str) -> N
     )
     with (
         pytest.raises(e.DownloadFailed, match="3 bytes") as caught,
-        open_download("https://files.example/v.mp4", transport=transport) as (_, chunks),
+        open_download("https://files.example/v.mp4", reach=Reach(), transport=transport) as (_, chunks),
     ):
         b"".join(chunks)
     assert caught.value.transient is True
@@ -253,7 +254,10 @@ def test_a_download_is_not_logged_with_its_signature(caplog: pytest.LogCaptureFi
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="httpx")
     transport = httpx.MockTransport(lambda request: httpx.Response(200, content=b"x"))
-    with open_download("https://files.example/v.mp4?sig=SIGNED", transport=transport) as (_, chunks):
+    with open_download("https://files.example/v.mp4?sig=SIGNED", reach=Reach(), transport=transport) as (
+        _,
+        chunks,
+    ):
         b"".join(chunks)
     assert "SIGNED" not in caplog.text
 

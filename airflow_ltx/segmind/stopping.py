@@ -1,0 +1,33 @@
+"""Ending work that runs in a thread of its own: it looks, at each step, whether it is still wanted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+
+
+class Stopped(Exception):
+    """The work was given up; what it had begun is undone on the way out."""
+
+
+def until(stop: threading.Event, chunks: Iterator[bytes], *, rest: float = 0.0) -> Iterator[bytes]:
+    """``chunks``, until ``stop`` is set.
+
+    :param rest: Seconds after each chunk.
+    :raises Stopped: It is.
+    """
+    for chunk in chunks:
+        if stop.wait(rest) if rest else stop.is_set():
+            raise Stopped
+        yield chunk
+
+
+def sleeping(stop: threading.Event) -> Callable[[float], None]:
+    """A ``sleep`` that ends when ``stop`` is set, with :class:`Stopped`."""
+    return partial(_sleep, stop)
+
+
+def _sleep(stop: threading.Event, seconds: float) -> None:
+    if stop.wait(seconds):
+        raise Stopped
