@@ -99,12 +99,13 @@ class LocalEmulator:
             raise StackError(f"The emulator's ledger is not an object: {answer!r}", log=self.log)
         return answer
 
-    def _admin(self, what: str, body: Any = None) -> Any:
+    def _admin(self, what: str, body: Any = None, method: str | None = None) -> Any:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         request = urllib.request.Request(  # noqa: S310 - loopback
             f"{self.base_url}/_emulator/{what}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"content-type": "application/json"},
+            method=method,
         )
         try:
             with opener.open(request, timeout=30) as response:
@@ -116,9 +117,17 @@ class LocalEmulator:
         """Change its settings while it runs."""
         self._admin("settings", changes)
 
+    def advance(self, seconds: float) -> None:
+        """Move its clock forwards."""
+        self._admin("advance", {"seconds": seconds})
+
     def set_faults(self, *rules: str) -> None:
         """Replace the script of faults; rules in their compact form."""
         self._admin("faults", list(rules))
+
+    def add_faults(self, *rules: str) -> None:
+        """Append to the script; rules already there keep their counts."""
+        self._admin("faults", list(rules), method="PATCH")
 
     def stop(self) -> None:
         self._processes.stop(grace=3.0)

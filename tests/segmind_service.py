@@ -10,6 +10,9 @@ import pytest
 from airflow_ltx.emulator import RunningEmulator, Settings, running_emulator
 
 KEY = "SG_0123456789abcdef"
+OTHER_KEY = "SG_eeeeeeeeeeeeeeee"
+"""Of another workspace."""
+
 BLOCKED_WORD = "forbiddencontent"
 
 
@@ -21,7 +24,7 @@ def connection(base_url: str, key: str = KEY) -> str:
 @pytest.fixture
 def segmind(monkeypatch) -> Iterator[RunningEmulator]:
     settings = Settings(
-        api_keys=frozenset({KEY}),
+        api_keys=frozenset({KEY, OTHER_KEY}),
         queue_seconds=0.02,
         inference_seconds=0.05,
         blocked_words=frozenset({BLOCKED_WORD}),

@@ -25,6 +25,7 @@ class Admin:
             web.get("/_emulator/health", self.health),
             web.get("/_emulator/ledger", self.ledger),
             web.post("/_emulator/faults", self.set_faults),
+            web.patch("/_emulator/faults", self.add_faults),
             web.delete("/_emulator/faults", self.clear_faults),
             web.post("/_emulator/settings", self.configure),
             web.post("/_emulator/advance", self.advance),
@@ -40,13 +41,11 @@ class Admin:
 
     async def set_faults(self, request: web.Request) -> web.Response:
         """Replace the fault script by a list of rules, each a compact string or an object."""
+        return await _changed(request, lambda value: self._core.set_faults(_rules(value)), self._faults)
 
-        def change(value: Any) -> None:
-            if not isinstance(value, list):
-                raise ValueError("faults are a list of rules")  # noqa: TRY004 - becomes a 400 like the rest
-            self._core.set_faults([FaultRule.from_json(item) for item in value])
-
-        return await _changed(request, change, self._faults)
+    async def add_faults(self, request: web.Request) -> web.Response:
+        """Append a list of rules to the fault script; those already there keep their counts."""
+        return await _changed(request, lambda value: self._core.add_faults(_rules(value)), self._faults)
 
     async def clear_faults(self, _: web.Request) -> web.Response:
         """Remove every rule."""
@@ -76,6 +75,12 @@ class Admin:
 
     def _faults(self) -> dict[str, Any]:
         return {"faults": [rule.to_json() for rule in self._core.faults]}
+
+
+def _rules(value: Any) -> list[FaultRule]:
+    if not isinstance(value, list):
+        raise ValueError("faults are a list of rules")  # noqa: TRY004 - becomes a 400 like the rest
+    return [FaultRule.from_json(item) for item in value]
 
 
 async def _changed(

@@ -83,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--credits", type=float, help=f"of each workspace (default: {usual.credits:g})")
     parser.add_argument("--outputs", type=int, help=f"files per request (default: {usual.outputs})")
     parser.add_argument(
+        "--least-bytes", type=int, metavar="BYTES", help="to which smaller files are filled up (default: 0)"
+    )
+    parser.add_argument(
         "--history-lag-seconds",
         type=float,
         metavar="S",
@@ -132,6 +135,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         "requests_per_minute": options.rpm,
         "reset_format": options.reset_format,
         "outputs": options.outputs,
+        "least_bytes": options.least_bytes,
         "history_lag_seconds": options.history_lag_seconds,
         "record_lag_seconds": options.record_lag_seconds,
         "upload_limit": options.upload_limit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from airflow_ltx.emulator.assets import Asset
 from airflow_ltx.emulator.jobs import Job
 from airflow_ltx.emulator.pricing import to_credits
+
+_POLLS_REMEMBERED = 100
 
 
 @dataclass(slots=True)
@@ -18,6 +21,7 @@ class Submission:
     :param key: Fingerprint of the API key, empty if none was sent.
     :param body: The decoded object, or None if it was not one.
     :param polls: Status answers given; so are ``results``. A lost answer counts as given.
+    :param polled_at: Epoch seconds of the latest of them.
     :param downloads: GETs of the file, ranges included; ``downloads_with_key`` of them carried a credential.
     :param lost_answers: Answers about this request that a fault replaced after the effect.
     """
@@ -31,6 +35,7 @@ class Submission:
     refusal: str | None = None
     job: Job | None = None
     polls: int = 0
+    polled_at: deque[float] = field(default_factory=lambda: deque(maxlen=_POLLS_REMEMBERED))
     results: int = 0
     downloads: int = 0
     downloads_with_key: int = 0
@@ -47,6 +52,11 @@ class Submission:
     def outcome(self, now: float) -> str:
         """Return the request's status at ``now``, or ``REFUSED``."""
         return self.job.status(now) if self.job else "REFUSED"
+
+    def polled(self, now: float) -> None:
+        """Note one look at the request."""
+        self.polls += 1
+        self.polled_at.append(now)
 
     def billed(self, now: float) -> int:
         """Return millionths of a credit billed by ``now``."""
@@ -68,6 +78,7 @@ class Submission:
             "error": self.job.error if self.job and self.outcome(now) == "FAILED" else None,
             "billed": to_credits(self.billed(now)),
             "polls": self.polls,
+            "polled_at": list(self.polled_at),
             "results": self.results,
             "downloads": self.downloads,
             "downloads_with_key": self.downloads_with_key,

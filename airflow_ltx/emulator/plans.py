@@ -32,6 +32,7 @@ def video_plans(
         frames=frames,
         fps=settings.fps,
         note="from an image" if validation.has_image(body) else "",
+        least_bytes=settings.least_bytes,
     )
     return (first, *(_another(first, number) for number in range(2, settings.outputs + 1)))
 

@@ -19,7 +19,8 @@ class VideoPlan:
     """Everything that decides the bytes of one file: equal plans render to equal bytes.
 
     ``file_name`` carries no directory; ``width`` and ``height`` are pixels, ``frames`` a count, ``note`` a
-    short remark drawn into the picture (for instance that a starting image was given).
+    short remark drawn into the picture (for instance that a starting image was given). A file that would have
+    fewer than ``least_bytes`` is filled up.
     """
 
     request_id: str
@@ -32,6 +33,7 @@ class VideoPlan:
     frames: int
     fps: int
     note: str = ""
+    least_bytes: int = 0
 
 
 def frame_size(aspect_ratio: str, target_size: int) -> tuple[int, int]:

@@ -106,7 +106,7 @@ class Service:
         job = self._find(call)
         if isinstance(job, EmulatedResponse):
             return job
-        self.ledger.of(job.request_id).polls += 1
+        self.ledger.of(job.request_id).polled(call.now)
         status = job.status(call.now)
         if status != "COMPLETED":
             return self._unfinished(job, status, call)

@@ -22,6 +22,7 @@ _AMOUNTS = (
     "price_per_second", "credits", "record_ttl", "file_ttl", "sync_limit_seconds", "history_lag_seconds",
     "record_lag_seconds", "upload_limit",
 )  # fmt: skip
+_LARGEST_FILE = 2**32 - 1
 _SETS = ("retired", "restricted", "blocked_words", "unfetchable")
 
 
@@ -34,6 +35,7 @@ class Settings:
     :param queue_seconds: Fixed, or (shortest, longest) drawn per request; so is ``inference_seconds``.
     :param failed_http_status: The code that a FAILED body is served under, 422 or 200.
     :param outputs: Files that a completed request has.
+    :param least_bytes: Size to which smaller files are filled up, with a part that players skip.
     :param record_ttl: Seconds after the submit for which a request is known.
     :param file_ttl: Seconds after completion for which a file can be downloaded.
     :param price_per_second: Credits per second of inference, for models without a fixed price.
@@ -65,6 +67,7 @@ class Settings:
     failed_http_status: int = 422
     result_shape: ResultShape = "video"
     outputs: int = 1
+    least_bytes: int = 0
     record_ttl: float = 3600.0
     file_ttl: float = 7 * 86400.0
     price_per_second: float = 0.00105
@@ -99,6 +102,8 @@ class Settings:
             raise ValueError("prices must be >= 0")
         if self.fps < 1 or self.outputs < 1:
             raise ValueError("fps and outputs must be >= 1")
+        if not 0 <= self.least_bytes <= _LARGEST_FILE:
+            raise ValueError(f"least_bytes must be 0 to {_LARGEST_FILE}")
         if self.requests_per_minute is not None and self.requests_per_minute < 1:
             raise ValueError("requests_per_minute must be >= 1, or None for no limit")
         _one_of("failed_http_status", self.failed_http_status, (200, 422))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import colorsys
 import math
 import random
+import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _CRF = 19
 _PAN = 96  # pixels of the backdrop beyond the frame: what the camera can travel
 _ORBS = 7
+_BOX_HEAD = struct.Struct(">I4s")
+_NOISE = 1024**2
 _INK = (238, 240, 246)
 _DIM = (150, 158, 176)
 _PANEL = (13, 15, 22)
@@ -79,7 +82,23 @@ def render(plan: VideoPlan, path: Path, stopped: Callable[[], bool] = lambda: Fa
             frame.pts = index
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
+    _fill(plan, path, stopped)
     return path.stat().st_size
+
+
+def _fill(plan: VideoPlan, path: Path, stopped: Callable[[], bool]) -> None:
+    """Append a box that the format has for free space. Noise, so that parts in a wrong order are noticed."""
+    missing = plan.least_bytes - path.stat().st_size
+    if missing <= 0:
+        return
+    noise = random.Random(f"{plan.seed}|{plan.request_id}|{plan.file_name}")
+    size = max(missing, _BOX_HEAD.size)
+    with path.open("ab") as file:
+        file.write(_BOX_HEAD.pack(size, b"free"))
+        for start in range(_BOX_HEAD.size, size, _NOISE):
+            if stopped():
+                raise RenderStopped
+            file.write(noise.randbytes(min(_NOISE, size - start)))
 
 
 class _Film:

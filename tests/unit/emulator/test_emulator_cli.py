@@ -96,6 +96,7 @@ def test_help_names_every_option(capsys):
         "--host", "--port", "--ready-file", "--ledger", "--seed", "--api-key", "--queue-seconds",
         "--inference-seconds", "--credits", "--rpm", "--price", "--fault", "truncate:<bytes>", "--outputs",
         "--history-lag-seconds", "--record-lag-seconds", "--upload-limit", "--upload-shape", "--reset-format",
+        "--least-bytes",
     ):  # fmt: skip
         assert option in text
 
@@ -105,6 +106,7 @@ def test_help_names_every_option(capsys):
     [
         "--fault=submit:never:503", "--queue-seconds=soon", "--credits=-1", "--rpm=0", "--price=x",
         "--outputs=0", "--history-lag-seconds=-1", "--upload-limit=-1", "--upload-shape=list",
+        "--least-bytes=-1", "--least-bytes=4294967296",
     ],
 )  # fmt: skip
 def test_a_wrong_argument_is_refused_before_anything_starts(argument, capsys):
@@ -117,11 +119,12 @@ def test_a_wrong_argument_is_refused_before_anything_starts(argument, capsys):
 def test_the_options_reach_the_settings():
     arguments = [
         "--outputs=2", "--history-lag-seconds=3", "--record-lag-seconds=4", "--upload-limit=5",
-        "--upload-shape=urls", "--reset-format=epoch_ms",
+        "--upload-shape=urls", "--reset-format=epoch_ms", "--least-bytes=6",
     ]  # fmt: skip
     settings = cli._settings(cli._parser().parse_args(arguments))
     assert (settings.outputs, settings.history_lag_seconds, settings.record_lag_seconds) == (2, 3, 4)
     assert (settings.upload_limit, settings.upload_shape, settings.reset_format) == (5, "urls", "epoch_ms")
+    assert settings.least_bytes == 6
 
 
 def test_without_its_packages_it_names_the_extra(monkeypatch, capsys):

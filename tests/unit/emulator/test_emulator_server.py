@@ -91,6 +91,15 @@ def test_a_result_names_the_size_once_the_file_is_there(emulator):
     assert body["video"]["file_size"] == str(len(content))
 
 
+def test_files_are_as_large_as_was_set_when_their_request_was_submitted(emulator):
+    emulator.configure(least_bytes=2_000_000)
+    large = submit(emulator)
+    emulator.configure(least_bytes=0)
+    small = submit(emulator)
+    sizes = [len(ask(emulator.base_url, "GET", video_url(emulator, each))[2]) for each in (large, small)]
+    assert sizes[0] == 2_000_000 > sizes[1] * 2
+
+
 def test_the_synchronous_api_sends_the_bytes_of_the_file(emulator):
     emulator.configure(inference_seconds=0.3)
     started = time.monotonic()
@@ -187,6 +196,10 @@ def test_it_can_be_steered_over_http(emulator):
     rules = ["status:before:503", {"endpoint": "status", "when": "before", "action": "502", "times": None}]
     assert len(json.loads(ask(base, "POST", "/_emulator/faults", rules)[2])["faults"]) == 2
     assert [ask(base, "GET", status_path)[0] for _ in range(3)] == [503, 502, 502]
+    more = json.loads(ask(base, "PATCH", "/_emulator/faults", ["credits:before:500"])[2])["faults"]
+    assert [rule["action"] for rule in more] == ["503", "502", "500"]
+    # The first rule has acted its once, and adding another does not give it a second time.
+    assert ask(base, "GET", status_path)[0] == 502
     assert json.loads(ask(base, "DELETE", "/_emulator/faults")[2]) == {"faults": []}
     assert ask(base, "GET", status_path)[0] == 200
     book = json.loads(ask(base, "GET", "/_emulator/ledger")[2])
@@ -208,9 +221,10 @@ def test_it_can_be_steered_over_http(emulator):
     ],
 )
 def test_orders_that_make_no_sense_are_refused_with_a_reason(emulator, path, body):
-    status, _, answer = ask(emulator.base_url, "POST", f"/_emulator/{path}", body)
-    assert status == 400
-    assert len(json.loads(answer)["error"]) > 10
+    for method in ("POST", "PATCH") if path == "faults" else ("POST",):
+        status, _, answer = ask(emulator.base_url, method, f"/_emulator/{path}", body)
+        assert status == 400
+        assert len(json.loads(answer)["error"]) > 10
 
 
 def test_advancing_ends_a_synchronous_wait(emulator):
@@ -231,7 +245,7 @@ def test_advancing_ends_a_synchronous_wait(emulator):
 def many_files():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 4096:
-        pytest.skip(f"this machine allows {hard} open files")
+        pytest.skip(f"{hard} open files are allowed, and 4096 are needed: raise ulimit -Hn")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -105,3 +105,42 @@ def test_rendering_ends_early_when_asked_to(tmp_path):
     frames = iter([False, False, True])
     with pytest.raises(RenderStopped):
         render(PLAN, tmp_path / "a.mp4", lambda: next(frames))
+
+
+@pytest.mark.parametrize("least", [0, 1, 3_000_000])
+def test_a_small_file_is_filled_up_and_shows_the_same_film(tmp_path, least):
+    size = render(PLAN, tmp_path / "a.mp4")
+    film = (tmp_path / "a.mp4").read_bytes()
+    filled = render(dataclasses.replace(PLAN, least_bytes=least), tmp_path / "b.mp4")
+    content = (tmp_path / "b.mp4").read_bytes()
+    assert filled == len(content) == max(size, least)
+    assert content.startswith(film)
+    assert decode(tmp_path / "b.mp4") == decode(tmp_path / "a.mp4")
+
+
+def test_what_fills_up_a_file_is_a_box_that_players_skip(tmp_path):
+    size = render(PLAN, tmp_path / "a.mp4")
+    # Less than a box's own head is missing.
+    assert render(dataclasses.replace(PLAN, least_bytes=size + 3), tmp_path / "b.mp4") == size + 8
+    assert (tmp_path / "b.mp4").read_bytes()[size:] == b"\0\0\0\x08free"
+
+
+def test_what_fills_up_a_file_is_its_own(tmp_path):
+    def filling(**changes):
+        plan = dataclasses.replace(PLAN, frames=1, least_bytes=2_500_000, **changes)
+        render(plan, tmp_path / "a.mp4")
+        return (tmp_path / "a.mp4").read_bytes()[-2_000_000:]
+
+    assert filling() == filling()
+    assert len({filling(), filling(request_id="0" * 32), filling(file_name="b.mp4")}) == 3
+
+
+def test_filling_up_a_file_ends_early_when_asked_to(tmp_path):
+    looks = iter([False, False, True])
+    with pytest.raises(RenderStopped):
+        render(
+            dataclasses.replace(PLAN, frames=1, least_bytes=5_000_000),
+            tmp_path / "a.mp4",
+            lambda: next(looks),
+        )
+    assert (tmp_path / "a.mp4").stat().st_size < 2_000_000
