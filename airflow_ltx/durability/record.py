@@ -1,123 +1,205 @@
-"""The record of one task instance's request, and what a try makes of it. Pure."""
+"""The record of one task instance: what was bought for it, as a value that outlives tries."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from airflow_ltx.exceptions import InvalidParameter
-from airflow_ltx.segmind.numbers import number_or_none
+from airflow_ltx.segmind.models import SubmittedRequest
+from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
 from airflow_ltx.segmind.protocol import check_request_id
-from airflow_ltx.segmind.redact import without_query
 
 VERSION = 1
+
+MOST = 20
+"""Purchases that a record remembers. More are left by nothing but parameters that differ on every try."""
+
+
+class Phase(StrEnum):
+    """How far a purchase has come."""
+
+    INTENT = "intent"
+    """About to be sent, or sent and its answer lost."""
+    SUBMITTED = "submitted"
+    """Bought, and not collected."""
+    FAILED = "failed"
+    """Ended as FAILED, or was refused: not billed, nothing is outstanding."""
+    LOST = "lost"
+    """Billed, and nothing can be collected: failed at a cost, or forgotten by the service."""
+    LANDED = "landed"
+    """Collected: the task has its return value, and the destination its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """One request, from the intent to buy it. Holds no prompt and no key.
+
+    :param fingerprint: Of the model and the author's parameters, before a seed was drawn.
+    :param intent_at: Epoch seconds just before the submit.
+    :param marks: Digests of the parameters that were sent, by name, to know the request again.
+    :param seeded: A seed was sent: whatever has the same body is the same video.
+    :param seed: The seed that was drawn for it; None if the author gave one, or the model takes none.
+    :param made: Hashes of files that the task instance made before, by which it knows them as its own.
+    :param request_id: None for an intent, and for what was refused.
+    :param others: Ids of earlier requests of the task instance, which it is not, should it have to be found.
+    :param try_number: The try that bought it.
+    :param result: Of a landed one, the task's return value; None if a URL in it must not be kept.
+    """
+
+    phase: Phase
+    fingerprint: str
+    model: str
+    intent_at: float
+    marks: Mapping[str, str]
+    seeded: bool = False
+    seed: int | None = None
+    others: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
+    request_id: str | None = None
+    submitted_at: float | None = None
+    try_number: int | None = None
+    result: Mapping[str, Any] | None = None
+
+    @property
+    def outstanding(self) -> bool:
+        """Whether there is, or may be, something at the service that was paid for and nobody has."""
+        return self.phase in (Phase.INTENT, Phase.SUBMITTED)
+
+    @property
+    def request(self) -> SubmittedRequest:
+        """What was bought. Only of a purchase with an id."""
+        if self.request_id is None:
+            raise ValueError(f"{self.phase} names no request")
+        at = self.intent_at if self.submitted_at is None else self.submitted_at
+        return SubmittedRequest(self.request_id, self.model, at)
+
+    @property
+    def name(self) -> str:
+        """For a sentence."""
+        return f"request {self.request_id}" if self.request_id else "a request whose answer was lost"
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        """Read one; raises whatever it stumbles over."""
+        marks, result, request_id = told["marks"], told.get("result"), told.get("request_id")
+        purchase = cls(
+            phase=Phase(told["phase"]),
+            fingerprint=_text(told["fingerprint"]),
+            model=_text(told["model"]),
+            intent_at=_moment(told["intent_at"]),
+            marks={_text(name): _text(mark) for name, mark in marks.items()},
+            seeded=told.get("seeded") is True,
+            seed=integer_or_none(told.get("seed")),
+            others=tuple(check_request_id(other) for other in told.get("others") or ()),
+            made=tuple(_text(sha256) for sha256 in told.get("made") or ()),
+            request_id=None if request_id is None else check_request_id(_text(request_id)),
+            submitted_at=number_or_none(told.get("submitted_at")),
+            try_number=integer_or_none(told.get("try_number")),
+            result=dict(result) if isinstance(result, Mapping) else None,
+        )
+        named = purchase.request_id is not None and purchase.submitted_at is not None
+        if not named and purchase.phase not in (Phase.INTENT, Phase.FAILED):
+            raise ValueError(told)
+        return purchase
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A request that was bought for this task instance.
+    """What was bought for a task instance, the latest last; one purchase for each fingerprint.
 
-    :param fingerprint: Of the model and its parameters, see :func:`fingerprint`.
-    :param submitted_at: Epoch seconds.
-    :param max_tries: The task instance's ``max_tries`` at the time; another number means that a person
-        cleared the task since.
-    :param try_number: The try that bought it.
-    :param settled: Nothing is left to collect: the task succeeded, or the service forgot the request.
+    :param max_tries: The task instance's ``max_tries`` when this was written; another number now means that a
+        person cleared the task since.
+    :param revision: Counts the writes, so that of two copies the later one is known.
     """
 
-    request_id: str
-    model: str
-    fingerprint: str
-    submitted_at: float
+    purchases: tuple[Purchase, ...] = ()
     max_tries: int | None = None
-    try_number: int | None = None
-    settled: bool = False
+    revision: int = 0
+
+    @property
+    def current(self) -> Purchase | None:
+        """The purchase that was dealt with last."""
+        return self.purchases[-1] if self.purchases else None
+
+    def of(self, fingerprint: str) -> Purchase | None:
+        """The purchase of a fingerprint."""
+        return next((p for p in self.purchases if p.fingerprint == fingerprint), None)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of all requests of the task instance that are remembered, the latest last."""
+        told = [name for p in self.purchases for name in (*p.others, p.request_id) if name is not None]
+        return tuple(dict.fromkeys(told))
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Hashes of the files that the task instance made, as far as they are remembered, the latest last."""
+        told = [sha256 for p in self.purchases for sha256 in (*p.made, *_hashes(p.result or {}))]
+        return tuple(dict.fromkeys(told))
+
+    def updated(self, purchase: Purchase, max_tries: int | None) -> Record:
+        """The record with ``purchase`` as the current one, in place of an earlier one of its fingerprint."""
+        others = tuple(p for p in self.purchases if p.fingerprint != purchase.fingerprint)
+        return replace(
+            self,
+            purchases=(*others, purchase)[-MOST:],
+            max_tries=max_tries,
+            revision=self.revision + 1,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON primitives."""
-        return {"version": VERSION, **asdict(self)}
+        return {
+            "version": VERSION,
+            "max_tries": self.max_tries,
+            "revision": self.revision,
+            "purchases": [
+                asdict(purchase)
+                | {
+                    "phase": purchase.phase.value,
+                    "others": list(purchase.others),
+                    "made": list(purchase.made),
+                }
+                for purchase in self.purchases
+            ],
+        }
 
     @classmethod
     def from_json(cls, data: Any) -> Self | None:
         """Read :meth:`to_json`'s dict; None if it is something else."""
-        if not isinstance(data, Mapping) or not isinstance(data.get("request_id"), str):
-            return None
-        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         try:
-            record = cls(**known)
-            check_request_id(record.request_id)
-        except (TypeError, InvalidParameter):
+            if data["version"] != VERSION:
+                return None
+            return cls(
+                tuple(Purchase.from_json(told) for told in data["purchases"]),
+                integer_or_none(data["max_tries"]),
+                int(data["revision"]),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, InvalidParameter):
             return None
-        texts: tuple[Any, ...] = (record.model, record.fingerprint)
-        moment = number_or_none(record.submitted_at)
-        settled: Any = record.settled
-        whole = all(isinstance(text, str) for text in texts) and isinstance(settled, bool)
-        return record if whole and moment is not None and moment == record.submitted_at else None
 
 
-class Step(StrEnum):
-    """What a try does first."""
-
-    SUBMIT = "submit"
-    REATTACH = "reattach"
+def later(one: Record, other: Record) -> Record:
+    """Which of two copies of a record was written last: a store may have missed a write."""
+    return one if one.revision > other.revision else other
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A step and the reason for it; ``abandoned`` is the id of a request that this try leaves behind."""
-
-    step: Step
-    reason: str
-    abandoned: str | None = None
+def _hashes(result: Mapping[str, Any]) -> list[str]:
+    files = (result, *(result.get("files") or ()))
+    return [str(file["sha256"]) for file in files if isinstance(file, Mapping) and file.get("sha256")]
 
 
-def decide(record: Record | None, wanted: str, max_tries: int | None) -> Decision:
-    """Whether this try buys, or takes up what an earlier try bought.
-
-    :param wanted: Fingerprint of what this try would submit.
-    :param max_tries: The task instance's, as it is now.
-    """
-    if record is None:
-        return Decision(Step.SUBMIT, "no earlier request of this task instance is on record")
-    if record.fingerprint != wanted:
-        return Decision(
-            Step.SUBMIT,
-            "the model or its parameters differ from those of the recorded request; a prompt that differs on "
-            "every try is bought on every try",
-            abandoned=None if record.settled and record.max_tries != max_tries else record.request_id,
-        )
-    if record.settled and record.max_tries != max_tries:
-        return Decision(Step.SUBMIT, "the task was cleared after its earlier request was settled")
-    return Decision(Step.REATTACH, "an earlier try of this task instance bought the same request")
-
-
-def fingerprint(model: str, parameters: Mapping[str, Any]) -> str:
-    """A digest of what is bought. URLs count without their query: a link signed anew is the same picture."""
-    canonical = json.dumps(
-        {"model": model, "parameters": _unsigned(dict(parameters))}, sort_keys=True, separators=(",", ":")
-    )
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _is_url(text: str) -> bool:
-    if any(map(str.isspace, text)):
-        return False
-    try:
-        return urlsplit(text).scheme in ("http", "https")
-    except ValueError:
-        return False
-
-
-def _unsigned(value: Any) -> Any:
-    if isinstance(value, str):
-        return without_query(value) if _is_url(value) else value
-    if isinstance(value, Mapping):
-        return {key: _unsigned(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_unsigned(item) for item in value]
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
     return value
+
+
+def _moment(value: Any) -> float:
+    moment = number_or_none(value)
+    if moment is None or isinstance(value, str):
+        raise TypeError(value)
+    return moment

@@ -1,62 +1,61 @@
-"""Where the record is kept: Airflow's task state, which outlives tries (Airflow >= 3.3, on workers only)."""
+"""Where records are kept, behind one protocol: what cannot be read is never taken for "no record"."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from airflow_ltx.durability.record import Record
-from airflow_ltx.exceptions import ConfigurationError
-
-KEY = "airflow_ltx.request"
+from airflow_ltx.exceptions import ConfigurationError, RecordUnavailable
 
 
 class RecordStore(Protocol):
-    """A place for one task instance's record. Raises if it cannot be reached; that is never "no record"."""
+    """A place for one task instance's record.
+
+    :raises RecordUnavailable: It cannot be reached.
+    :raises DestinationError: It never can, as the destination's connection is.
+    :raises ConfigurationError: What is there cannot be understood.
+    """
 
     def read(self) -> Record | None:
-        """The record, None if there is none."""
+        """The record, None if there certainly is none."""
 
     def write(self, record: Record) -> None:
         """Keep the record in place of the earlier one."""
 
-    def clear(self) -> None:
-        """Forget the record."""
+
+class Everywhere:
+    """A record kept in several stores, in their order."""
+
+    def __init__(self, stores: Iterable[RecordStore]) -> None:
+        self.stores = tuple(stores)
+
+    def write(self, record: Record) -> list[RecordUnavailable]:
+        """Write to all, also past those that fail; returns their errors."""
+        errors = []
+        for store in self.stores:
+            try:
+                store.write(record)
+            except RecordUnavailable as error:
+                errors.append(error)
+        return errors
 
 
-class TaskStateRecordStore:
-    """The record in ``task_state_store``: shared by all tries of one mapped index of one run.
+def understood(kept: Any, where: str, way_out: str) -> Record:
+    """Read what a store holds.
 
-    Must not be used in a triggerer: a call there is never answered.
+    :raises ConfigurationError: It is no record that this version can read.
     """
-
-    def __init__(self, accessor: Any) -> None:
-        self._accessor = accessor
-
-    def read(self) -> Record | None:
-        """See :class:`RecordStore`."""
-        kept = self._accessor.get(KEY)
-        record = Record.from_json(kept)
-        if kept is not None and record is None:
-            raise ConfigurationError(
-                f"The task state {KEY!r} of this task holds no record that this version can read: "
-                f"{kept!r:.200}. It may stand for a request that was paid for, so nothing is bought. Look at "
-                "the request in the Segmind console, delete the key, then run the task again."
-            )
-        return record
-
-    def write(self, record: Record) -> None:
-        """See :class:`RecordStore`. Kept until it is replaced: a purchase does not expire with a setting."""
-        from airflow.sdk.execution_time.context import NEVER_EXPIRE
-
-        self._accessor.set(KEY, record.to_json(), retention=NEVER_EXPIRE)
-
-    def clear(self) -> None:
-        """See :class:`RecordStore`."""
-        self._accessor.delete(KEY)
+    record = Record.from_json(kept)
+    if record is None:
+        raise ConfigurationError(
+            f"{where} holds no record that this version can read: {kept!r:.200}. It may stand for a request "
+            "that was paid for, so nothing is bought. Look at the request in the Segmind console, then "
+            f"{way_out} and run the task again."
+        )
+    return record
 
 
-def record_store(context: Mapping[str, Any]) -> RecordStore | None:
-    """The store that this task's context offers; None on Airflow 3.2."""
-    accessor = context.get("task_state_store")
-    return None if accessor is None else TaskStateRecordStore(accessor)
+def unavailable(doing: str, error: BaseException) -> RecordUnavailable:
+    """The error of a store that cannot be reached."""
+    return RecordUnavailable(f"{doing} failed ({type(error).__name__}: {error}).")
