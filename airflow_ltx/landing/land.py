@@ -1,22 +1,40 @@
-"""The landing routine: one finished file from the file host to its destination."""
+"""The landing routine: one finished file from the file host to its destination, on workers and triggerers."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+import itertools
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 from airflow_ltx.exceptions import DestinationError, DownloadFailed
+from airflow_ltx.landing.checks import check_media, contended, may_be_there, media_type, occupied
 from airflow_ltx.landing.destination import Destination
+from airflow_ltx.landing.naming import NamedFile
+from airflow_ltx.landing.place import Attributes, Found, Limits, Place, Upload, place_of
+from airflow_ltx.landing.wish import Wish
+from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.download import open_download
+from airflow_ltx.segmind.media import SNIFFED
 from airflow_ltx.segmind.models import Output
+from airflow_ltx.segmind.reach import Reach
 from airflow_ltx.segmind.redact import without_query
 from airflow_ltx.segmind.retry import DOWNLOAD, retrying
-from airflow_ltx.segmind.whole_file import Written, check_writable, write_whole
+from airflow_ltx.segmind.stopping import sleeping, until
 
 LANDING_LIMIT = 600.0
 """Seconds that a landing may take, with all its attempts."""
+
+_LOOKS = 3
+"""At a name that is free to look at, and taken when it is to be given."""
+
+_LANDING = replace(
+    DOWNLOAD,
+    name="landing",
+    allowed=lambda error: isinstance(error, DownloadFailed | DestinationError) and error.transient,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,52 +46,171 @@ class Landed:
     sha256: str
     content_type: str | None
 
+    def to_json(self) -> dict[str, Any]:
+        """A dict of JSON primitives."""
+        return asdict(self)
 
-def prepare(destination: Destination) -> None:
-    """Check, before money is spent, that the destination can be written from here.
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        """Read :meth:`to_json`'s dict; keys of a newer version are ignored."""
+        return cls(told["uri"], told["size"], told["sha256"], told.get("content_type"))
 
+
+def prepare(wish: Wish, *, look: bool) -> None:
+    """Check, before money is spent, that the destination can be used from here.
+
+    :param look: Also that nothing is in the way, where the file's name is known already.
     :raises DestinationError: It cannot.
     """
-    check_writable(Path(destination.directory), None if destination.folder else destination.path.name)
+    destination = wish.destination
+    place = place_of(destination)
+    place.check()
+    if not look or not destination.fixed or wish.if_exists == "overwrite":
+        return
+    found = place.find(destination.path)
+    if found is not None and not may_be_there(wish, found, _hash(place, wish, destination.path, found)):
+        raise occupied(destination.uri(destination.path), wish)
+
+
+def is_landed(
+    destination: Destination, uri: str, size: object, sha256: object, request_ids: Collection[str] = ()
+) -> bool:
+    """Whether what a landing put at ``uri`` is still there, unchanged, and where ``destination`` wants it.
+
+    :param request_ids: Whose it may be. Where the storage has such a mark, the content is not read again.
+    """
+    path = destination.path_of(uri)
+    if path is None:
+        return False
+    place = place_of(destination)
+    found = place.find(path)
+    if found is None or found.size != size:
+        return False
+    return found.request_id in request_ids or place.sha256(path) == sha256
 
 
 def land(
     output: Output,
-    destination: Destination,
+    wish: Wish,
     request_id: str,
     *,
-    limit: float = LANDING_LIMIT,
-    clock: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
+    reach: Reach,
+    model: str | None = None,
+    number: int = 1,
+    deadline: float | None = None,
+    stop: threading.Event | None = None,
+    rest: float = 0.0,
+    clock: Callable[[], float] = now,
+    sleep: Callable[[float], None] | None = None,
 ) -> Landed:
     """Copy a finished file to its destination. Free of charge; repeated through broken downloads.
 
-    :param limit: Seconds for all attempts together.
+    :param request_id: Empty for a file that nobody knows the request of.
+    :param reach: Which hosts the connection allows.
+    :param number: Of the file among the request's outputs, from 1.
+    :param deadline: On ``clock``, for all attempts together. Default: :data:`LANDING_LIMIT` from now.
+    :param stop: Once it is set, the landing ends at the next bytes, or in its pause between two attempts,
+        and leaves nothing behind.
+    :param rest: Seconds after each chunk of some 64 KB, for who shares the interpreter.
+    :param sleep: For the pauses between attempts.
     :raises DownloadFailed: The file host did not give the whole file. Nothing partial is visible.
     :raises DestinationError: The destination refused. Nothing partial is visible.
+    :raises Stopped: ``stop`` was set.
     """
-    deadline = clock() + limit
+    deadline = clock() + LANDING_LIMIT if deadline is None else deadline
+    stop = stop or threading.Event()
+    sleep = sleep or sleeping(stop)
+    destination = wish.destination
+    place = place_of(destination, Limits(deadline, stop, clock))
 
     def attempt() -> Landed:
-        with open_download(output.url, deadline=deadline, clock=clock) as (announced, chunks):
-            content_type = _media_type(announced.content_type, output.content_type)
-            target = Path(destination.file_for(request_id, content_type, output.url))
-            written: Written = write_whole(target, chunks)
-        return Landed(f"file://{target}", written.size, written.sha256, content_type)
+        source = open_download(
+            output.url, reach=reach, deadline=deadline, max_bytes=wish.max_bytes, clock=clock, sleep=sleep
+        )
+        with source as (announced, chunks):
+            beginning, whole = _beginning(until(stop, chunks, rest=rest))
+            content_type = media_type(beginning, announced.content_type, output.content_type)
+            check_media(beginning, content_type, wish.media, output.url)
+            path = destination.file_for(NamedFile(request_id, content_type, output.url, model, number))
+            with place.upload(path, Attributes(content_type, request_id)) as upload:
+                for chunk in whole:
+                    upload.write(chunk)
+                _publish(place, wish, path, upload, request_id)
+                written = upload.written()
+        return Landed(destination.uri(path), written.size, written.sha256, content_type)
 
     try:
-        landed: Landed = retrying(DOWNLOAD, deadline=deadline, clock=clock, sleep=sleep)(attempt)
+        landed: Landed = retrying(_LANDING, deadline=deadline, clock=clock, sleep=sleep)(attempt)
     except (DownloadFailed, DestinationError) as error:
-        error.request_id = request_id
-        if isinstance(error, DestinationError):
+        error.request_id = request_id or None
+        if isinstance(error, DestinationError) and error.retryable:
             error.add("Make room, or correct its permissions.")
-        error.add(f"The file of request {request_id} is paid for: {without_query(output.url)}.")
+        whose = f"The file of request {request_id} is paid for" if request_id else "What was to be landed"
+        error.add(f"{whose}: {without_query(output.url)}.")
         raise
     return landed
 
 
-def _media_type(served: str | None, announced: str | None) -> str | None:
-    # File hosts serve what they do not know as octet-stream; the record knows better then.
-    if served in (None, "application/octet-stream", "binary/octet-stream"):
-        return announced or served
-    return served
+def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterable[bytes]]:
+    """The first bytes, and all of them."""
+    held: list[bytes] = []
+    for chunk in chunks:
+        held.append(chunk)
+        if sum(map(len, held)) >= SNIFFED:
+            break
+    return b"".join(held)[:SNIFFED], itertools.chain(held, chunks)
+
+
+def _publish(place: Place, wish: Wish, path: str, upload: Upload, request_id: str) -> None:
+    """Give the file its name, heeding what has it already."""
+    for _ in range(_LOOKS):
+        found = None if wish.if_exists == "overwrite" else place.find(path)
+        if found is not None:
+            sha256 = _hash(place, wish, path, found) if request_id else place.sha256(path)
+            written = upload.written()
+            if wish.if_exists == "same" and (found.size, sha256) == (written.size, written.sha256):
+                return
+            if not may_be_there(wish, found, sha256, request_id):
+                raise occupied(wish.destination.uri(path), wish)
+        with suppress(FileExistsError):
+            upload.publish(replace=found is not None or wish.if_exists == "overwrite")
+            return
+    raise contended(wish.destination.uri(path))
+
+
+def _hash(place: Place, wish: Wish, path: str, found: Found) -> str | None:
+    """Of what is there, unless its mark says enough."""
+    return None if found.request_id is not None else place.sha256(path)
+
+
+def land_outputs(
+    outputs: Sequence[Output],
+    wish: Wish,
+    request_id: str,
+    *,
+    reach: Reach,
+    model: str | None = None,
+    stop: threading.Event | None = None,
+    rest: float = 0.0,
+    latest: float | None = None,
+) -> tuple[Landed, ...]:
+    """Land the first of a request's outputs, or each of them if ``wish.every`` says so; see :func:`land`.
+
+    :param latest: Epoch second by which all of it has to be done. Default: :data:`LANDING_LIMIT` from now.
+    """
+    chosen = outputs if wish.every else outputs[:1]
+    deadline = now() + LANDING_LIMIT if latest is None else latest
+    return tuple(
+        land(
+            output,
+            wish,
+            request_id,
+            reach=reach,
+            model=model,
+            number=number,
+            deadline=deadline,
+            stop=stop,
+            rest=rest,
+        )
+        for number, output in enumerate(chosen, 1)
+    )

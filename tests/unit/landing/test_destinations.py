@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_ltx.exceptions import DestinationError
-from airflow_ltx.landing.destination import extension, parse_destination
+from airflow_ltx.landing.destination import Destination, parse_destination
+from airflow_ltx.landing.naming import NamedFile, extension, fill, pattern, safe
+from airflow_ltx.landing.wish import Wish
 
 URL = "https://images.segmind.com/x/a.mp4?sig=1"
 
@@ -32,7 +34,7 @@ def test_a_file_uri_is_an_absolute_path_and_a_slash_makes_it_a_folder(
     uri: str, path: str, folder: bool
 ) -> None:
     read = parse_destination(uri)
-    assert (read.scheme, read.path, read.folder) == ("file", PurePosixPath(path), folder)
+    assert (read.scheme, read.path, read.folder) == ("file", path, folder)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +58,23 @@ def test_a_file_uri_is_an_absolute_path_and_a_slash_makes_it_a_folder(
         "file:///.",
         "file:///a\0b/",
         "file:///a\nb/",
-        "s3://bucket/key/",
-        "gs://bucket/",
+        "s3://",
+        "s3:///videos/",
+        "s3://b/videos/",
+        "s3://@bucket/videos/",
+        "s3://two words@bucket/videos/",
+        "s3://bucket/../videos/",
+        "s3://bucket/videos//a/",
+        "s3://bucket//a",
+        "s3://bucket/./a",
+        "s3://bucket/a?versionId=1",
+        "gs://bucket/a#1",
+        "s3://bucket/a\x7f/",
+        f"s3://bucket/{'a' * 900}/",
+        "abfs://container@account.dfs.core.windows.net/videos/",
+        "s3://bucket/{prompt}.mp4",
+        "s3://bucket/{request_id/",
+        "file:///data/{}/",
         "http://host/a",
         "ftp://h/a",
     ],
@@ -110,11 +127,73 @@ def test_the_ending_is_of_the_type_or_else_of_the_url(
 
 def test_a_folder_names_the_file_by_its_request_and_a_file_keeps_its_name() -> None:
     folder = parse_destination("file:///data/")
-    assert folder.file_for("abc", "video/mp4", URL) == PurePosixPath("/data/abc.mp4")
-    assert folder.directory == PurePosixPath("/data")
+    assert folder.file_for(NamedFile("abc", "video/mp4", URL)) == "/data/abc.mp4"
+    assert folder.directory == "/data"
     file = parse_destination("file:///data/clip")
-    assert file.file_for("abc", "video/mp4", URL) == PurePosixPath("/data/clip")
-    assert file.directory == PurePosixPath("/data")
+    assert file.file_for(NamedFile("abc", "video/mp4", URL)) == "/data/clip"
+    assert file.directory == "/data"
+
+
+@pytest.mark.parametrize(
+    ("uri", "conn_id", "expected"),
+    [
+        ("s3://aws@bucket/a/b/", None, Destination("s3", "a/b", True, "bucket", "aws")),
+        ("s3://bucket/a/b", "aws", Destination("s3", "a/b", False, "bucket", "aws")),
+        ("S3A://aws@bucket/", "aws", Destination("s3a", "", True, "bucket", "aws")),
+        ("gs://bucket", None, Destination("gs", "", True, "bucket", None)),
+        ("abfss://my-az@container/x.mp4", None, Destination("abfss", "x.mp4", False, "container", "my-az")),
+    ],
+)
+def test_a_bucket_may_name_its_connection(uri: str, conn_id: str | None, expected: Destination) -> None:
+    assert parse_destination(uri, conn_id) == expected
+
+
+def test_two_connections_for_one_destination_are_an_error() -> None:
+    with pytest.raises(DestinationError, match="another connection than destination_conn_id"):
+        parse_destination("s3://one@bucket/", "two")
+
+
+@pytest.mark.parametrize(
+    ("uri", "record", "first", "second"),
+    [
+        ("s3://c@bucket/", "", "s3://bucket/abc.mp4", "s3://bucket/abc-2.mp4"),
+        ("gs://c@bucket/v/", "v", "gs://bucket/v/abc.mp4", "gs://bucket/v/abc-2.mp4"),
+        ("abfs://c@bucket/v/a.mp4", "v", "abfs://bucket/v/a.mp4", "abfs://bucket/v/a-2.mp4"),
+        ("s3://c@bucket/v/a", "v", "s3://bucket/v/a", "s3://bucket/v/a-2"),
+        ("s3://c@bucket/v/{request_id}{ext}", "v", "s3://bucket/v/abc.mp4", "s3://bucket/v/abc-2.mp4"),
+        ("s3://c@bucket/{model}/x/", "", "s3://bucket/m/x/abc.mp4", "s3://bucket/m/x/abc-2.mp4"),
+        ("s3://c@bucket/v/a{number}.mp4", "v", "s3://bucket/v/a1.mp4", "s3://bucket/v/a2.mp4"),
+        ("file:///v/", "/v", "file:///v/abc.mp4", "file:///v/abc-2.mp4"),
+        ("file:///", "/", "file:///abc.mp4", "file:///abc-2.mp4"),
+    ],
+)
+def test_names_are_filled_in_published_without_a_connection_and_known_again(
+    uri: str, record: str, first: str, second: str
+) -> None:
+    read = parse_destination(uri)
+    named = NamedFile("abc", "video/mp4", URL, "m")
+    path = read.file_for(named)
+    assert read.directory == record
+    assert read.uri(path) == first
+    assert read.uri(read.file_for(NamedFile("abc", "video/mp4", URL, "m", 2))) == second
+    assert read.path_of(first) == path
+    assert read.path_of(second) == read.file_for(NamedFile("abc", "video/mp4", URL, "m", 2))
+    assert parse_destination("s3://c@bucket/elsewhere/").path_of(first) is None
+    assert parse_destination("file:///else/a.mp4").path_of("file:///else/a-x.mp4") is None
+    assert parse_destination("s3://c@bucket/v/").path_of("s3://bucket/v-2/a.mp4") is None
+    wish = Wish(read, own=("a",), every=True, media="video", max_bytes=7, if_exists="error")
+    assert Wish.from_json(wish.to_json()) == wish
+
+
+@given(st.text(max_size=30))
+def test_what_comes_from_outside_adds_no_folder_and_leads_nowhere(value: str) -> None:
+    name = safe(value)
+    assert name
+    assert not name.startswith(".")
+    assert "/" not in name
+    assert name.isascii()
+    path = fill("v/{request_id}.mp4", NamedFile(value, None, URL))
+    assert re.fullmatch(pattern("v/{request_id}.mp4"), path)
 
 
 @given(st.text(alphabet="./ab:@\0\n%~é", max_size=20))
@@ -123,10 +202,10 @@ def test_any_path_is_absolute_and_without_a_way_up_or_refused(rest: str) -> None
         read = parse_destination("file://" + rest)
     except DestinationError:
         return
-    assert read.path.is_absolute()
-    assert ".." not in read.path.parts
-    assert "\0" not in str(read.path)
-    assert read.file_for("id", None, URL).parent == read.directory
+    assert read.path.startswith("/")
+    assert ".." not in read.path.split("/")
+    assert "\0" not in read.path
+    assert (read.file_for(NamedFile("id", None, URL)).rpartition("/")[0] or "/") == (read.directory or "/")
 
 
 @given(st.text(max_size=30), st.none() | st.text(max_size=12))

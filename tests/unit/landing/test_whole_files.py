@@ -13,6 +13,7 @@ import pytest
 from airflow_ltx.exceptions import DestinationError, DownloadFailed
 from airflow_ltx.landing.destination import parse_destination
 from airflow_ltx.landing.land import prepare
+from airflow_ltx.landing.wish import Wish
 from airflow_ltx.segmind.whole_file import WholeFile, check_writable, write_whole
 
 
@@ -165,22 +166,24 @@ def test_a_check_creates_the_folder_and_leaves_nothing_in_it(tmp_path: Path) -> 
 def test_a_folder_that_cannot_be_is_told_before_money_is_spent(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DestinationError, match="Nothing was written"):
-        prepare(parse_destination(f"file://{tmp_path}/{below}/"))
+        prepare(Wish(parse_destination(f"file://{tmp_path}/{below}/")), look=True)
 
 
-@pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs a folder that nobody can write to")
+@pytest.mark.skipif(
+    not Path("/proc/version").exists(), reason="needs a folder that root cannot write to: /proc of Linux"
+)
 def test_a_folder_without_permission_is_told_before_money_is_spent() -> None:
     with pytest.raises(DestinationError, match="Nothing was written"):
-        prepare(parse_destination("file:///proc/airflow-ltx/"))
+        prepare(Wish(parse_destination("file:///proc/airflow-ltx/")), look=True)
 
 
 def test_a_file_name_that_is_a_folder_is_told_before_money_is_spent(tmp_path: Path) -> None:
     """The usual slip: the trailing slash is missing. Found later, the video is paid for and cannot land."""
     (tmp_path / "videos").mkdir()
     with pytest.raises(DestinationError):
-        prepare(parse_destination(f"file://{tmp_path}/videos"))
+        prepare(Wish(parse_destination(f"file://{tmp_path}/videos")), look=True)
 
 
 def test_a_file_name_too_long_is_told_before_money_is_spent(tmp_path: Path) -> None:
     with pytest.raises(DestinationError):
-        prepare(parse_destination(f"file://{tmp_path}/{'a' * 300}"))
+        prepare(Wish(parse_destination(f"file://{tmp_path}/{'a' * 300}")), look=True)
