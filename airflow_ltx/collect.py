@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_ltx.exceptions import RequestNotFound, SegmindError, WaitTimeout
+from airflow_ltx.segmind.answers import failed_request
+from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.endings import ending_error
+from airflow_ltx.segmind.models import Metrics, RequestResult, State
 from airflow_ltx.segmind.narrate import Narrator
 from airflow_ltx.segmind.polling import RECORD_KEPT, Ending, PollState
 from airflow_ltx.segmind.retry import ONCE
@@ -17,7 +19,6 @@ from airflow_ltx.triggers.event import BROKEN, RequestEvent
 if TYPE_CHECKING:
     from airflow_ltx.hooks.segmind import SegmindHook
     from airflow_ltx.request import Request
-    from airflow_ltx.segmind.models import RequestResult
 
 
 def wait_on_worker(
@@ -39,14 +40,14 @@ def wait_on_worker(
     end = wait_for_end(
         lambda: client.status(request.request_id, retry=ONCE),
         PollState(
-            started_at=time.time(),
+            started_at=now(),
             deadline=deadline,
             submitted_at=request.submitted_at,
             interval=interval,
         ),
-        on_seen=narrator or Narrator(log, request.request_id),
+        on_seen=narrator or Narrator(log, request.request_id, request.submitted_at),
     )
-    return RequestEvent.of(end, request.request_id, request.model, request.submitted_at, now=time.time())
+    return RequestEvent.of(end, request.request_id, request.model, request.submitted_at, now=now())
 
 
 def look_again(hook: SegmindHook, request: Request, told: RequestEvent, log: Any) -> RequestEvent:
@@ -71,27 +72,77 @@ def look_again(hook: SegmindHook, request: Request, told: RequestEvent, log: Any
 
 
 def collect(hook: SegmindHook, request: Request, told: RequestEvent) -> RequestResult:
-    """The result of a wait that is over.
+    """The result of a wait that is over. What the service has forgotten is asked of the account's history.
 
     :raises SegmindError: It ended otherwise, or the result cannot be read.
     """
-    if told.status != Ending.COMPLETED.value:
-        raise _error(request, told, Ending(told.status))
-    if told.result is not None:
+    ending = Ending(told.status)
+    if ending is Ending.EXPIRED:
+        return _from_history(hook, request, told, _error(request, told, Ending.EXPIRED))
+    if ending is Ending.NOT_FOUND and request.submitted_at is None:
+        # It may be of any age.
+        return _from_history(hook, request, told, _error(request, told, ending))
+    if ending is not Ending.COMPLETED:
+        raise _error(request, told, ending)
+    if told.result is not None and not told.stripped:
         return told.result
+    try:
+        return _read(hook, request, told)
+    except SegmindError:
+        if told.result is None:
+            raise
+        # Its file is landed, so nothing is lost with the queries of its URLs.
+        return told.result
+
+
+def _read(hook: SegmindHook, request: Request, told: RequestEvent) -> RequestResult:
     try:
         return hook.result(request.request_id)
     except RequestNotFound as error:
-        if request.submitted_at is None or time.time() - request.submitted_at < RECORD_KEPT:
+        if request.submitted_at is None or now() - request.submitted_at < RECORD_KEPT:
             raise
-        raise _error(request, told, Ending.EXPIRED) from error
+        expired = _error(request, told, Ending.EXPIRED)
+        expired.__cause__ = error
+        return _from_history(hook, request, told, expired)
+
+
+def _from_history(
+    hook: SegmindHook, request: Request, told: RequestEvent, gone: SegmindError
+) -> RequestResult:
+    """The files of a request whose record is gone; they live some days longer.
+
+    :param gone: What the service says; raised if the history does not know them either.
+    :raises RequestFailed: It says that the request failed.
+    :raises SegmindError: It could not be read, or does not tell yet: a retry looks again.
+    """
+    try:
+        entry = hook.history_entry(request.request_id)
+    except RequestNotFound:
+        raise gone from None
+    except SegmindError as error:
+        if isinstance(gone, RequestNotFound):
+            gone.add(f"Its history could not be asked: {error.message}")
+            raise gone from error
+        raise
+    metrics = Metrics(cost=entry.cost, total_time=entry.latency)
+    if entry.state is State.FAILED:
+        raise failed_request(request.request_id, entry.error, metrics)
+    if entry.state is State.COMPLETED and entry.outputs:
+        return RequestResult(request.request_id, entry.outputs, metrics=metrics)
+    if entry.state is State.COMPLETED:
+        raise _error(request, told, Ending.EXPIRED)
+    raise RequestNotFound(
+        f"Request {request.request_id} is gone from the service, which keeps a record for one hour, and its "
+        f"history says {entry.word or 'nothing'} of it, which is no end.",
+        request_id=request.request_id,
+    )
 
 
 def _error(request: Request, told: RequestEvent, ending: Ending) -> SegmindError:
     return ending_error(
         ending,
         request.request_id,
-        now=time.time(),
+        now=now(),
         submitted_at=request.submitted_at,
         reason=told.reason,
         metrics=told.metrics,

@@ -165,8 +165,19 @@ class SubmitOutcomeUnknown(SegmindError):
     """A paid call was sent and its answer is lost, cut off, or a refusal that names a cost: it may be billed.
 
     Sending again could buy a second video, so nothing in this package does. ``request_id`` is there if the
-    answer had named it before it was lost; the request history tells what became of that request.
+    answer had named it before it was lost; the request history tells what became of that request. Operators
+    look there by themselves where a record outlives the try; ``retryable`` is then True.
     """
+
+    retryable = False
+
+
+class RecordUnavailable(SegmindError):
+    """The place where purchases are remembered between tries could not be read or written."""
+
+
+class RecordConflict(SegmindError):
+    """What is on record of an earlier try forbids to buy, and no retry changes that."""
 
     retryable = False
 

@@ -27,7 +27,7 @@ class Outcome:
     seed: int | None = None
     metrics: Metrics = field(default_factory=Metrics)
     completed_at: float | None = None
-    landed: Landed | None = None
+    files: tuple[Landed, ...] = ()
     reused: bool = False
 
     @classmethod
@@ -56,16 +56,28 @@ class Outcome:
             reused=reused,
         )
 
-    def with_file(self, landed: Landed | None) -> Outcome:
-        """The same with the file at its destination."""
-        return replace(self, landed=landed)
+    @property
+    def landed(self) -> Landed | None:
+        """The main file at its destination."""
+        return self.files[0] if self.files else None
+
+    def with_files(self, files: tuple[Landed, ...]) -> Outcome:
+        """The same with its files at their destination."""
+        return replace(self, files=files)
+
+    def files_to_xcom(self) -> list[dict[str, Any]]:
+        """Each landed file, in the terms of the return value."""
+        return [
+            {"uri": it.uri, "bytes": it.size, "sha256": it.sha256, "content_type": it.content_type}
+            for it in self.files
+        ]
 
     def to_xcom(self) -> dict[str, Any]:
         """The task's return value. Times as ISO 8601 in UTC."""
         main = self.outputs[0] if self.outputs else None
         landed = self.landed
         return {
-            "request_id": self.request.request_id,
+            "request_id": self.request.request_id or None,
             "model": self.request.model,
             "status": self.state.value,
             "output_url": main.url if main else None,

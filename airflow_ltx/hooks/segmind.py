@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
@@ -17,6 +16,7 @@ from airflow_ltx.exceptions import ConfigurationError
 from airflow_ltx.hooks._clients import shared_async_client, shared_client
 from airflow_ltx.hooks._connection import client_config
 from airflow_ltx.hooks._connection_test import try_connection, without_money
+from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.endings import ending_error
 from airflow_ltx.segmind.endpoints import SYNC_TIMEOUT, ClientConfig
 from airflow_ltx.segmind.history import HistoryFilters
@@ -34,6 +34,8 @@ from airflow_ltx.segmind.retry import ONCE
 from airflow_ltx.segmind.waiting import async_wait_for_end, wait_for_end
 
 if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
     from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
     from airflow_ltx.segmind.upload import File
 
@@ -68,11 +70,19 @@ class SegmindHook(BaseHook):
 
         :raises ConfigurationError: It is missing, or cannot work as it is.
         """
+        return _masked(client_config(self._connection), self._connection.password)
+
+    @cached_property
+    def _connection(self) -> Connection:
         try:
-            connection = self.get_connection(self.segmind_conn_id)
+            return self.get_connection(self.segmind_conn_id)
         except Exception as error:
             raise self._unreadable(error) from error
-        return _masked(client_config(connection), connection.password)
+
+    def connection_extra(self, name: str) -> Any:
+        """A field of the connection's extra; None if it has none."""
+        extra: Any = self._connection.extra_dejson
+        return extra.get(name) if isinstance(extra, Mapping) else None
 
     def get_conn(self) -> SegmindClient:
         """The client of this process for the connection. Do not close it.
@@ -303,8 +313,10 @@ class SegmindHook(BaseHook):
 
     @staticmethod
     def _poll_state(timeout: float, interval: float | None, submitted_at: float | None) -> PollState:
-        now = time.time()
-        return PollState(started_at=now, deadline=now + timeout, submitted_at=submitted_at, interval=interval)
+        started = now()
+        return PollState(
+            started_at=started, deadline=started + timeout, submitted_at=submitted_at, interval=interval
+        )
 
     @staticmethod
     def _raise_for(end: End, request_id: str, submitted_at: float | None) -> None:
@@ -313,7 +325,7 @@ class SegmindHook(BaseHook):
         raise ending_error(
             end.ending,
             request_id,
-            now=time.time(),
+            now=now(),
             submitted_at=submitted_at,
             reason=end.reason,
             metrics=end.status.metrics if end.status else None,

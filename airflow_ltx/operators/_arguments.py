@@ -57,3 +57,37 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> None:
     choices = tuple(allowed)
     if value not in choices:
         raise InvalidParameter([f"{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}"])
+
+
+def fit_together(
+    *,
+    destination: Any,
+    destination_conn_id: Any,
+    land_in: Any,
+    if_exists: Any,
+    land_all: Any,
+    sidecar: Any,
+    deferrable: bool,
+    wait_for_completion: bool,
+) -> None:
+    """:raises InvalidParameter: One is given that makes no sense without, or with, another."""
+    one_of("land_in", land_in, (None, "triggerer", "worker"))
+    one_of("if_exists", if_exists, (None, "same", "overwrite", "error"))
+    problems = []
+    if destination is None:
+        given = {
+            "destination_conn_id": destination_conn_id,
+            "land_in": land_in,
+            "if_exists": if_exists,
+            "land_all": land_all or None,
+            "sidecar": sidecar or None,
+        }
+        problems += [
+            f"{name} is given without a destination" for name, value in given.items() if value is not None
+        ]
+    elif land_in == "triggerer" and not deferrable:
+        problems.append("land_in is 'triggerer' with deferrable=False: nothing is in the triggerer then")
+    elif not wait_for_completion:
+        problems.append("destination is given with wait_for_completion=False: nothing would wait for it")
+    if problems:
+        raise InvalidParameter(problems)

@@ -1,117 +1,214 @@
-"""One try of a task: buys a request, or takes up the one that an earlier try bought."""
+"""One try of a task: what it works with, what it knows of the money spent, and what of that is on record."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowTaskTimeout
-
-from airflow_ltx.durability.record import Record, Step, decide, fingerprint
-from airflow_ltx.durability.store import record_store
-from airflow_ltx.exceptions import SegmindError, SubmitOutcomeUnknown
+from airflow_ltx.durability.decide import was_cleared
+from airflow_ltx.durability.record import Phase, Purchase, Record, later
+from airflow_ltx.durability.store import Everywhere, RecordStore
+from airflow_ltx.durability.task_state import task_state
 from airflow_ltx.request import GivenRequest
 from airflow_ltx.segmind.models import SubmittedRequest
+from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, LOOKED_FOR, MAY_BE_BOUGHT, NO_CANCEL
 
 if TYPE_CHECKING:
-    from airflow_ltx.durability.store import RecordStore
+    from airflow_ltx.durability.order import Order
     from airflow_ltx.hooks.segmind import SegmindHook
 
 
 @dataclass(slots=True)
 class Attempt:
-    """What one try works with, and what it knows of the money spent.
+    """The state of one try.
 
     :param ti: The running task instance: ``max_tries``, ``try_number``, ``xcom_push``.
-    :param store: Where purchases outlive tries; None if this Airflow has no such place.
-    :param record: What an earlier try, or an earlier leg of this one, left there.
-    :param request: Set as soon as there is one, so that ``on_kill`` can name it.
+    :param stores: Where purchases outlive tries; none on Airflow 3.2 without a destination.
+    :param record: What earlier tries, or an earlier leg of this one, left there.
+    :param purchase: The one that this try deals with.
+    :param reused: It was bought by an earlier try.
+    :param fresh: It was bought by this very leg.
+    :param kept: Its phase as the stores have it.
+    :param behind: One of the stores missed what another one has.
     :param submitting: A submit is under way: whether it bought is not known.
     :param completed: The request is over; what remains is to fetch its file.
+    :param turned_down: The service refused the submit.
+    :param outlet_events: Of the task's context.
     """
 
     ti: Any
     hook: SegmindHook
-    store: RecordStore | None
     log: Any
-    record: Record | None = None
-    request: SubmittedRequest | None = None
+    stores: Everywhere = field(default_factory=lambda: Everywhere(()))
+    record: Record = field(default_factory=Record)
+    purchase: Purchase | None = None
     reused: bool = False
-    recorded: bool = False
+    fresh: bool = False
+    kept: Phase | None = None
+    behind: bool = False
     submitting: bool = False
     completed: bool = False
+    turned_down: bool = False
+    outlet_events: Any = None
+    _undone: Record | None = None
 
     @classmethod
     def begin(cls, context: Mapping[str, Any], hook: SegmindHook, log: Any) -> Attempt:
         """Read the record before anything else, so that whatever fails next can name what was bought.
 
-        :raises ConfigurationError: The record cannot be understood.
+        :raises SegmindError: The record cannot be read.
         """
-        store = record_store(context)
-        return cls(context["ti"], hook, store, log, record=store.read() if store else None)
+        attempt = cls(context["ti"], hook, log, outlet_events=context.get("outlet_events"))
+        store = task_state(context)
+        if store is not None:
+            attempt.keep_in(store)
+        return attempt
+
+    def keep_in(self, store: RecordStore) -> None:
+        """Keep the record in one more place, and heed what is there.
+
+        :raises SegmindError: It cannot be read.
+        """
+        found = store.read() or Record()
+        self.behind = self.behind or (bool(self.stores.stores) and found.revision != self.record.revision)
+        self.stores = Everywhere((*self.stores.stores, store))
+        self.record = later(self.record, found)
 
     @property
+    def request(self) -> SubmittedRequest | None:
+        """What was bought, as soon as its id is known, so that ``on_kill`` can name it."""
+        purchase = self.purchase
+        return purchase.request if purchase is not None and purchase.request_id is not None else None
+
+    def sent_seed(self, order: Order) -> object:
+        """The seed that was sent, drawn or given, as far as ``order`` is still what was bought."""
+        purchase = self.purchase
+        if purchase is not None and purchase.seed is not None:
+            return purchase.seed
+        return order.parameters.get("seed") if self._is_of(order) else None
+
+    def sent_body(self, order: Order) -> dict[str, Any] | None:
+        """The JSON object that was sent; None if ``order`` is not what was bought any more."""
+        seed = None if self.purchase is None else self.purchase.seed
+        return order.body(seed) if self._is_of(order) else None
+
+    @property
+    def searching(self) -> bool:
+        """Whether the record ends with a submit whose answer is missing."""
+        return self.record.current is not None and self.record.current.phase is Phase.INTENT
+
+    @property
+    def cleared(self) -> bool:
+        """Whether a person cleared the task since the record was written."""
+        return was_cleared(self.record, self.ti.max_tries)
+
     def outstanding(self) -> str | None:
-        """Id of a request that an earlier try bought and nobody collected yet.
-
-        A settled one counts while nobody has cleared the task: then the earlier try's success was lost.
-        """
-        record = self.record
-        if record is None or (record.settled and record.max_tries != self.ti.max_tries):
+        """What an error should add if an earlier try bought something that the task does not have yet."""
+        if self.turned_down:
+            # A retry decides as this try did, and submits.
             return None
-        return record.request_id
+        purchase = self.record.current
+        settled = purchase is None or purchase.phase in (Phase.FAILED, Phase.LOST)
+        if purchase is None or settled or (not purchase.outstanding and self.cleared):
+            return None
+        if purchase.phase is Phase.INTENT:
+            return (
+                "The submit of an earlier try got no answer and may have been billed: a retry looks for its "
+                "request in the account's history."
+            )
+        goes_on = "goes on" if purchase.outstanding else "is collected"
+        return f"Request {purchase.request_id}, bought by an earlier try, {goes_on}: a retry takes it up."
 
-    def obtain(self, model: str, parameters: Mapping[str, Any]) -> SubmittedRequest:
-        """Take up what is on record for this task instance, or buy. The one place where money is spent.
+    def intend(self, purchase: Purchase) -> None:
+        """Record a purchase before it is made.
 
-        :raises SegmindError: Nothing was bought, but for ``SubmitOutcomeUnknown``.
+        :raises RecordUnavailable: It cannot be recorded everywhere, so it must not be made.
         """
-        wanted = fingerprint(model, parameters)
-        decision = decide(self.record, wanted, self.ti.max_tries)
-        if decision.abandoned:
-            self.log.warning(
-                "Abandoned request %s of an earlier try: %s. It was bought, goes on, and is billed.",
-                decision.abandoned,
-                decision.reason,
-            )
-        if decision.step is Step.REATTACH and self.record is not None:
-            request = SubmittedRequest(self.record.request_id, self.record.model, self.record.submitted_at)
-            self.reused = self.recorded = True
-            self.log.info(
-                "Reattached to request %s, bought %.0f s ago: %s. Nothing is bought.",
-                request.request_id,
-                time.time() - request.submitted_at,
-                decision.reason,
-            )
-        else:
-            # Whatever was outstanding is left behind here: no retry of this purchase would take it up.
-            self.record = None
-            request = self._buy(model, parameters, wanted)
-            self.log.info("Request %s: %s", request.request_id, self.next_try(request.request_id))
-        self.request = request
-        self.push({"request_id": request.request_id})
-        return request
+        record = self.record.updated(purchase, self.ti.max_tries)
+        errors = self.stores.write(record)
+        if errors:
+            self.stores.write(self._without(purchase, record.revision))
+            errors[0].add("Nothing was sent or billed: what cannot be remembered is not bought.")
+            raise errors[0]
+        self._undone = self._without(purchase, record.revision)
+        self.record, self.purchase, self.reused = record, purchase, False
+        self.kept = Phase.INTENT if self.stores.stores else None
 
-    def resume(self, request: SubmittedRequest, wanted: str | None) -> None:
+    def take_up(self, purchase: Purchase) -> None:
+        """Go on with what is on record."""
+        self.purchase, self.reused, self.kept = purchase, True, purchase.phase
+        if self.behind or self.cleared or self.record.current != purchase:
+            self._keep(purchase)
+        self._push_id()
+
+    def bought(self, request_id: str, submitted_at: float) -> None:
+        """The request's id is known: it is bought."""
+        if self.purchase is None:
+            return
+        self._keep(
+            replace(self.purchase, phase=Phase.SUBMITTED, request_id=request_id, submitted_at=submitted_at)
+        )
+        self._push_id()
+
+    def resume_intent(self, intent: Purchase) -> None:
+        """Go on with a submit of an earlier leg, or try, whose answer is missing."""
+        self.purchase, self.kept = intent, Phase.INTENT
+        self.reused = intent.try_number != self.ti.try_number
+
+    def resume(self, request: SubmittedRequest, otherwise: Purchase | None) -> None:
         """Take over from the trigger; mend a record that could not be written before.
 
-        :param wanted: Fingerprint of what was bought, None if that cannot be told any more.
+        :param otherwise: What was bought, should the record not have it.
         """
-        self.request = request
-        if self.record is not None and self.record.request_id == request.request_id:
-            self.recorded = True
-            self.reused = self.record.try_number != self.ti.try_number
-        elif wanted is not None:
-            self._write(request, wanted)
+        known = next((p for p in self.record.purchases if p.request_id == request.request_id), None)
+        current = self.record.current
+        if known is not None:
+            self.purchase, self.kept = known, known.phase
+            self.reused = known.try_number != self.ti.try_number
+            return
+        if current is not None and current.phase is Phase.INTENT:
+            otherwise = current
+        if otherwise is not None:
+            self.purchase = otherwise
+            self.bought(request.request_id, request.submitted_at)
+
+    def refused(self) -> None:
+        """The submit was refused, and nothing is bought: what was there before counts again."""
+        self.turned_down = True
+        if self._undone is None:
+            return
+        for error in self.stores.write(self._undone):
+            self.log.error("That the submit was refused could not be recorded. %s", error.message)
+        self.record = self._undone
+
+    def failed(self) -> None:
+        """Nothing was billed: the next try may buy, with the seed that was drawn."""
+        self._become(Phase.FAILED)
+
+    def lost(self) -> None:
+        """Billed, and nothing can be collected: only a person may have it bought again."""
+        # A file that an earlier try put elsewhere is remembered: it may be there still.
+        self._become(Phase.LOST, self.purchase.result if self.purchase else None)
+
+    def landed(self, result: Mapping[str, Any], *, kept: bool) -> None:
+        """The video is where it should be. ``kept``: whether its URLs may be kept."""
+        self._become(Phase.LANDED, dict(result) if kept else None)
 
     def deferred_request(self, task_id: str, model: str) -> GivenRequest | None:
         """The request that an earlier leg of this try went to wait for, as far as anything remembers it."""
-        if self.record is not None and not self.record.settled:
-            return GivenRequest(self.record.request_id, self.record.model, self.record.submitted_at)
+        current = self.record.current
+        if current is not None and current.phase is Phase.SUBMITTED and current.request_id is not None:
+            return GivenRequest(current.request_id, current.model, current.submitted_at)
         request_id = self.ti.xcom_pull(task_ids=task_id, key="request_id", map_indexes=self.ti.map_index)
         return GivenRequest(request_id, model) if isinstance(request_id, str) and request_id else None
+
+    def ended(self) -> None:
+        """The task's process is being ended: say what becomes of the request."""
+        if self.request is not None:
+            self.log.warning(COMPLETED_ANYWAY if self.completed else NO_CANCEL, self.request.request_id)
+        elif self.submitting or self.searching:
+            self.log.warning(MAY_BE_BOUGHT if self.kept is None else LOOKED_FOR)
 
     def push(self, values: Mapping[str, Any]) -> None:
         """Publish XComs that are not None; one that cannot be published does not end a paid task."""
@@ -123,76 +220,51 @@ class Attempt:
             except Exception:
                 self.log.exception("The XCom %s could not be pushed.", key)
 
-    def settle(self) -> None:
-        """Mark that nothing is left to collect: a person who clears the task now wants a new request."""
-        if self.store is None or self.record is None:
-            return
-        try:
-            self.store.write(replace(self.record, settled=True, max_tries=self.ti.max_tries))
-        except Exception:
-            # The video is there, or the error that comes next says more than this one.
-            self.log.exception("The record of request %s could not be settled.", self.record.request_id)
-
-    def forget(self) -> None:
-        """Nothing was billed: the next try may buy."""
-        if self.store is None:
-            return
-        try:
-            self.store.clear()
-        except Exception:
-            # The next try then looks at the failed request once more, and forgets it.
-            self.log.exception("The record of a failed request could not be removed.")
-
     def next_try(self, request_id: str) -> str:
         """What a retry does once a request was bought."""
-        if self.recorded:
+        if self.kept is Phase.INTENT:
+            return (
+                "Its record could not be completed: a retry looks for it in the account's history, and takes "
+                "it up."
+            )
+        if self.kept is not None:
             return "A retry takes up this request and buys nothing."
         why = (
-            "This Airflow keeps no record between tries (that needs 3.3)"
-            if self.store is None
+            "This Airflow keeps no record between tries (that needs 3.3, or a destination)"
+            if not self.stores.stores
             else "Its record could not be written"
         )
         collect = f"SegmindHook({self.hook.segmind_conn_id!r}).wait({request_id!r})"
         return f"{why}: a retry buys a new request. Collect this one with {collect}."
 
-    def _buy(self, model: str, parameters: Mapping[str, Any], wanted: str) -> SubmittedRequest:
-        self.submitting = True
-        try:
-            request = self.request = self.hook.submit(model, parameters)
-            self._write(request, wanted)
-        except SegmindError as error:
-            self.submitting = isinstance(error, SubmitOutcomeUnknown)
-            raise
-        except BaseException as error:
-            if self.recorded:
-                raise
-            # Whatever it is (a time-out, an interrupt, an exit): Airflow would retry it, and so buy again.
-            timeout = isinstance(error, AirflowTaskTimeout)
-            what = "execution_timeout" if timeout else type(error).__name__
-            known = f" Its id is {self.request.request_id}." if self.request else ""
-            raise SubmitOutcomeUnknown(
-                f"{what} ended the task while its submit of {model} was under way. A request may exist and "
-                f"be billed; it was not sent again.{known} Look into the request history "
-                "(SegmindHook.history, or the Segmind console) before running the task once more."
-            ) from error
-        self.submitting = False
-        return request
+    def _is_of(self, order: Order) -> bool:
+        return self.purchase is None or self.purchase.fingerprint == order.fingerprint
 
-    def _write(self, request: SubmittedRequest, wanted: str) -> None:
-        if self.store is None:
-            return
-        record = Record(
-            request_id=request.request_id,
-            model=request.model,
-            fingerprint=wanted,
-            submitted_at=request.submitted_at,
-            max_tries=self.ti.max_tries,
-            try_number=self.ti.try_number,
-        )
-        try:
-            self.store.write(record)
-        except Exception:
-            # The request is bought: whatever is wrong with the store, waiting for it is the best course.
-            self.log.exception("Request %s could not be recorded.", request.request_id)
-            return
-        self.record, self.recorded = record, True
+    def _without(self, intent: Purchase, revision: int) -> Record:
+        """The record as it was before an intent that came to nothing, later than the one that has it."""
+        earlier = replace(self.record, revision=revision + 1)
+        if self.record.of(intent.fingerprint) is not None:
+            return earlier
+        # Only its seed is worth keeping.
+        return earlier.updated(replace(intent, phase=Phase.FAILED), self.ti.max_tries)
+
+    def _push_id(self) -> None:
+        if self.purchase is not None:
+            self.push({"request_id": self.purchase.request_id})
+
+    def _become(self, phase: Phase, result: Mapping[str, Any] | None = None) -> None:
+        if self.purchase is not None:
+            self._keep(replace(self.purchase, phase=phase, result=result))
+
+    def _keep(self, purchase: Purchase) -> None:
+        """Record what has happened already: whatever is wrong with a store does not undo it."""
+        self.purchase = purchase
+        record = self.record.updated(purchase, self.ti.max_tries)
+        errors = self.stores.write(record)
+        for error in errors:
+            self.log.error(
+                "%s is %s, and that could not be recorded. %s", purchase.name, purchase.phase, error.message
+            )
+        self.record = record
+        if len(errors) < len(self.stores.stores):
+            self.kept = purchase.phase

@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from airflow_ltx.exceptions import InvalidParameter
+from airflow_ltx.exceptions import DestinationError, InvalidParameter
 from airflow_ltx.operators._arguments import is_literal
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from airflow_ltx.durability.record import Record
     from airflow_ltx.landing.destination import Destination
+    from airflow_ltx.landing.wish import Wish
+
+_SAME_FOR_ALL = frozenset(
+    {
+        "conn",
+        "dag",
+        "dag_run",
+        "data_interval_end",
+        "data_interval_start",
+        "ds",
+        "ds_nodash",
+        "logical_date",
+        "params",
+        "run_id",
+        "ts",
+        "ts_nodash",
+        "ts_nodash_with_tz",
+        "var",
+    }
+)
+"""What a template may name and still render to the same text for each index of a mapped task."""
 
 
 def destination_of(uri: str | None, conn_id: str | None, land_in: str | None) -> Destination | None:
@@ -23,19 +48,88 @@ def destination_of(uri: str | None, conn_id: str | None, land_in: str | None) ->
 
     destination = parse_destination(uri)
     if conn_id is not None:
-        raise InvalidParameter(["destination_conn_id is given for a file:// destination, which needs none"])
-    if destination.scheme == "file" and land_in == "triggerer":
+        if not destination.remote:
+            raise InvalidParameter(
+                ["destination_conn_id is given for a file:// destination, which needs none"]
+            )
+        destination = parse_destination(uri, str(conn_id))
+    if not destination.remote and land_in == "triggerer":
         raise InvalidParameter(
             ["land_in is 'triggerer', and the triggerer's disk is not the worker's: use 'worker'"]
         )
     return destination
 
 
+def wish_of(destination: Destination | None, given: Mapping[str, Any]) -> Wish | None:
+    """How files are landed: ``destination`` and the operator's other arguments.
+
+    :raises ConfigurationError: An option of ``[segmind]`` is no number.
+    """
+    if destination is None:
+        return None
+    from airflow_ltx.landing.settings import max_bytes
+    from airflow_ltx.landing.wish import Wish
+
+    return Wish(
+        destination,
+        if_exists=given.get("if_exists") or "same",
+        media=given.get("media"),
+        max_bytes=max_bytes(),
+        every=bool(given.get("land_all")),
+    )
+
+
+def owned(record: Record) -> tuple[str, ...]:
+    """By what a file is known to be this task instance's: ids of its requests, hashes of what they made."""
+    return (*record.ids, *record.made)
+
+
+def can_look(record: Record) -> bool:
+    """Whether a file that is there and not :func:`owned` is somebody else's.
+
+    Not while something is outstanding, whose file an earlier try may have put there and not lived to note.
+    """
+    return not any(
+        purchase.outstanding or (purchase.phase.value == "landed" and purchase.result is None)
+        for purchase in record.purchases
+    )
+
+
 def check_literal_destination(uri: str | None, conn_id: str | None, land_in: str | None) -> None:
     """Check what is known when the DAG is parsed: the whole of a literal, or the scheme before a template."""
-    if uri is not None and is_literal(uri, ()):
+    if uri is not None and is_literal(uri, ()) and is_literal(conn_id, ()):
         destination_of(uri, conn_id, land_in)
     elif isinstance(uri, str):
         from airflow_ltx.landing.destination import check_scheme
 
         check_scheme(uri)
+
+
+def check_mapped(context: Mapping[str, Any], destination: Destination | None) -> None:
+    """Check that the indexes of a mapped task do not all put their file under one name.
+
+    :raises DestinationError: They do.
+    """
+    ti, dag = context["ti"], context.get("dag")
+    if destination is None or not destination.fixed or ti.map_index < 0 or dag is None:
+        return
+    task = dag.get_task(ti.task_id)
+    given = getattr(task, "partial_kwargs", {}).get("destination")
+    if isinstance(given, str) and _names(given, dag.get_template_env()) <= _SAME_FOR_ALL:
+        error = DestinationError(
+            f"The destination {destination.uri(destination.path)} is the same file for each index of this "
+            "mapped task. End it with a slash to name a folder, or put {request_id} or {{ ti.map_index }} "
+            "into its name. Nothing was written."
+        )
+        error.retryable = False
+        raise error
+
+
+def _names(template: str, environment: Environment) -> set[str]:
+    """What a template names; nothing is rendered."""
+    from jinja2 import TemplateError, meta
+
+    try:
+        return meta.find_undeclared_variables(environment.parse(template))
+    except TemplateError:
+        return {template}

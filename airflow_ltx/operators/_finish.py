@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_ltx.collect import collect
-from airflow_ltx.exceptions import OutputMissing, RequestFailed, ResultExpired, SegmindError
+from airflow_ltx.collect import collect, wait_on_worker
+from airflow_ltx.exceptions import (
+    DestinationError,
+    DownloadFailed,
+    RequestFailed,
+    ResultExpired,
+    SegmindError,
+)
+from airflow_ltx.operators._landing import how_long_it_is_there, keep_sidecar, landed_files
 from airflow_ltx.operators._lifecycle import fail_after_purchase
 from airflow_ltx.outcome import Outcome
 from airflow_ltx.segmind.models import RequestResult, State, SubmittedRequest
+from airflow_ltx.segmind.polling import Ending
+from airflow_ltx.segmind.redact import without_query
 
 if TYPE_CHECKING:
-    from airflow_ltx.landing.destination import Destination
     from airflow_ltx.landing.land import Landed
     from airflow_ltx.operators._attempt import Attempt
+    from airflow_ltx.operators._plan import Plan
     from airflow_ltx.triggers.event import RequestEvent
 
 Publish = Callable[[dict[str, Any]], None]
@@ -25,7 +34,7 @@ def finish(
     request: SubmittedRequest,
     told: RequestEvent,
     *,
-    destination: Destination | None,
+    plan: Plan,
     sent_seed: object,
     publish: Publish,
 ) -> dict[str, Any]:
@@ -47,20 +56,22 @@ def finish(
             sent_seed=sent_seed,
         )
         publish(outcome.to_xcom())
-        outcome = outcome.with_file(_land(destination, request, result))
+        outcome = outcome.with_files(_land(attempt, plan, request, result, told))
+        xcom = _told_files(outcome, plan)
+        keep_sidecar(attempt, plan, xcom)
     except RequestFailed as error:
         # One that reports a cost was billed: no retry buys silently, a person who clears the task may.
         if error.cost:
-            attempt.settle()
+            attempt.lost()
         else:
-            attempt.forget()
+            attempt.failed()
         fail_after_purchase(error, attempt, request.request_id)
-    except (ResultExpired, OutputMissing) as error:
-        attempt.settle()
+    except ResultExpired as error:
+        attempt.lost()
+        error.add("No retry buys another one; clearing the task does.")
         fail_after_purchase(error, attempt, request.request_id)
     except SegmindError as error:
         fail_after_purchase(error, attempt, request.request_id)
-    xcom = outcome.to_xcom()
     publish(xcom)
     cost = xcom["cost"]
     attempt.log.info(
@@ -72,14 +83,41 @@ def finish(
     return xcom
 
 
+def _told_files(outcome: Outcome, plan: Plan) -> dict[str, Any]:
+    """The return value; who has each file landed is told of each."""
+    told = outcome.to_xcom()
+    every = plan.wish is not None and plan.wish.every
+    return {**told, "files": outcome.files_to_xcom()} if every else told
+
+
 def submitted_only(attempt: Attempt, request: SubmittedRequest) -> dict[str, Any]:
     """The return value of a task that does not wait."""
     return Outcome(request, State.QUEUED, reused=attempt.reused).to_xcom()
 
 
-def _land(destination: Destination | None, request: SubmittedRequest, result: RequestResult) -> Landed | None:
-    if destination is None:
-        return None
-    from airflow_ltx.landing.land import land
+def has_failed(attempt: Attempt, request: SubmittedRequest) -> bool:
+    """One look at the request of a task that does not wait: whether another may be bought in its place."""
+    try:
+        told = wait_on_worker(attempt.hook, request, deadline=0.0, interval=None, log=attempt.log)
+    except SegmindError as error:
+        attempt.log.warning("%s It is taken to be under way.", error.message)
+        return False
+    if told.status != Ending.FAILED.value or told.metrics.cost:
+        return False
+    attempt.failed()
+    return True
 
-    return land(result.outputs[0], destination, request.request_id)
+
+def keepable(result: dict[str, Any]) -> bool:
+    """Whether a return value may be kept: a URL that is signed is a credential, and is looked up anew."""
+    return all(without_query(url) == url for url in result["outputs"])
+
+
+def _land(
+    attempt: Attempt, plan: Plan, request: SubmittedRequest, result: RequestResult, told: RequestEvent
+) -> tuple[Landed, ...]:
+    try:
+        return landed_files(attempt, plan, request, result, told)
+    except (DownloadFailed, DestinationError) as error:
+        error.add(how_long_it_is_there(request))
+        raise

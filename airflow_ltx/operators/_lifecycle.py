@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_ltx.exceptions import (
     DestinationError,
+    RecordConflict,
+    RecordUnavailable,
     RequestFailed,
     ResultExpired,
     SegmindError,
@@ -24,14 +26,16 @@ def fail_before_purchase(error: SegmindError, attempt: Attempt | None, log: Any)
 
     :raises AirflowFailException: No retry can mend it, and nothing is outstanding.
     """
-    outstanding = attempt.outstanding if attempt else None
-    if outstanding is not None and not isinstance(error, SubmitOutcomeUnknown):
+    outstanding = attempt.outstanding() if attempt else None
+    if outstanding is not None and not isinstance(error, SubmitOutcomeUnknown | RecordConflict):
         error.retryable = True
-        error.add(f"Request {outstanding}, bought by an earlier try, goes on: a retry takes it up.")
+        error.add(outstanding)
     else:
         if isinstance(error, DestinationError):
             error.add("Nothing was sent or billed.")
-        if error.retryable:
+        if isinstance(error, RecordUnavailable):
+            error.add("A retry reads what was bought before, and goes on from there.")
+        elif error.retryable:
             error.add("A retry begins anew.")
     raise_to_airflow(error, log)
 

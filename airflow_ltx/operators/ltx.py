@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from airflow_ltx.durability.policies import CHOICES
 from airflow_ltx.exceptions import InvalidParameter
 from airflow_ltx.operators import _arguments
 from airflow_ltx.operators.segmind import SegmindSubmitOperator
@@ -29,7 +30,8 @@ class LTXSubmitOperator(SegmindSubmitOperator):
     :param length: Frames: 97 (default, about 4 s), 129, 161, 193, 225 or 257.
     :param steps: 1 to 50, default 30.
     :param cfg: How closely the prompt is followed: 1 to 20, default 3.
-    :param seed: Whole number; None or -1 lets the service draw one.
+    :param seed: Whole number. None or -1: one is drawn and recorded, so that a later try asks for the same
+        video.
     :param image: http(s) URL of the first frame, which the service must be able to fetch.
     :param extra: Parameters that the service may add one day, sent as they are.
 
@@ -43,10 +45,12 @@ class LTXSubmitOperator(SegmindSubmitOperator):
         "segmind_conn_id",
         "destination",
         "destination_conn_id",
+        *CHOICES,
     )
     template_ext: Sequence[str] = (".txt", ".md")
     template_fields_renderers: ClassVar[dict[str, str]] = {"prompt": "md", "extra": "json"}
 
+    media: ClassVar[str | None] = "video"
     published: ClassVar[Mapping[str, str]] = {
         **SegmindSubmitOperator.published,
         "video_url": "video_url",
@@ -68,7 +72,7 @@ class LTXSubmitOperator(SegmindSubmitOperator):
         extra: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        self._foreign = [name for name in ("model", "parameters") if name in kwargs]
+        self._foreign = [name for name in ("model", "parameters", "draw_seed") if name in kwargs]
         for name in self._foreign:
             del kwargs[name]
         self.prompt = prompt
@@ -81,7 +85,7 @@ class LTXSubmitOperator(SegmindSubmitOperator):
         self.seed = seed
         self.image = image
         self.extra = extra
-        super().__init__(model=MODEL, **kwargs)
+        super().__init__(model=MODEL, draw_seed=True, **kwargs)
 
     def _check_arguments(self) -> None:
         super()._check_arguments()
@@ -92,7 +96,7 @@ class LTXSubmitOperator(SegmindSubmitOperator):
     def _check_literals(self) -> None:
         values = {name: getattr(self, name) for name in (*PARAMETERS, "extra")}
         check_literals(_arguments.literals(values, self.template_ext))
-        self._check_literal_destination()
+        self._check_common_literals()
 
     def _request_parameters(self) -> dict[str, Any]:
         return self._video().to_body()

@@ -2,60 +2,71 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
-from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
-
+from airflow_ltx.durability.policies import CHOICES
 from airflow_ltx.exceptions import InvalidParameter, SegmindError
 from airflow_ltx.links.segmind import SegmindOutputLink
 from airflow_ltx.operators import _arguments
-from airflow_ltx.operators._destination import check_literal_destination, destination_of
-from airflow_ltx.operators._lifecycle import fail_after_purchase, fail_before_purchase
+from airflow_ltx.operators._destination import check_literal_destination
+from airflow_ltx.operators._legs import DEFAULT_TIMEOUT, RequestLegs
+from airflow_ltx.operators._policies import check_literal_policies
 from airflow_ltx.segmind.coerce import Problem, check_slug, json_object
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
-    from airflow_ltx.landing.destination import Destination
-    from airflow_ltx.operators._attempt import Attempt
-    from airflow_ltx.segmind.models import SubmittedRequest
-    from airflow_ltx.triggers.event import RequestEvent
-    from airflow_ltx.triggers.segmind import SegmindRequestTrigger
-
-DEFAULT_TIMEOUT = 1200.0
-
-
-class SegmindSubmitOperator(BaseOperator):
+class SegmindSubmitOperator(RequestLegs):
     """Submit a request to a Segmind model, wait for it, and keep its file.
 
     **Billed:** one run of the model, when it completes; a FAILED run is not billed. The submit is sent again
     only if it provably never arrived or was refused by a rate limit.
 
-    **A retry** on Airflow 3.3 and later takes up the request that an earlier try bought, whatever state it is
-    in; only after a FAILED request does it buy a new one. On Airflow 3.2 nothing outlives a try: a retry buys
-    again, and the log of the failed try has the id of the earlier request. A submit whose answer was lost is
-    not retried on any version, since it may have been billed.
+    **A retry** takes up the request that an earlier try bought, whatever state it is in; only after a FAILED
+    request does it buy a new one. A submit whose answer was lost is looked for in the account's history. This
+    needs a place that outlives the try: Airflow 3.3 and later have one, and a ``destination`` is another;
+    with neither a retry buys again, which the log says, and a lost answer fails the task for good.
 
-    **Clearing** a task that succeeded buys a new run. **Ending** a task stops nothing at the service, which
-    has no cancel.
+    **Clearing** a task returns what it bought before, unless ``on_clear`` says otherwise. **Ending** a task
+    stops nothing at the service, which has no cancel.
 
     :param model: The model's slug. (templated)
     :param parameters: The model's parameters, sent as they are. (templated)
+    :param draw_seed: The model takes a ``seed``: draw one where none is given, so that a request whose answer
+        was lost can be told from all others, and another try asks for the same video.
     :param segmind_conn_id: Connection of type ``segmind``. (templated)
-    :param destination: URI to copy the file to: with a trailing ``/`` a folder, in which the file is named
-        ``<request_id>`` plus the ending of its type; otherwise the file itself, replaced if it exists. This
-        version lands to ``file://``, on the worker that finishes the task. (templated)
-    :param destination_conn_id: Connection for remote destinations. (templated)
-    :param land_in: Where the file is copied: ``"worker"``, the only place for ``file://``.
+    :param destination: URI to copy the file to, such as ``s3://my_aws@bucket/videos/``: with a trailing ``/``
+        a folder, in which the file is named ``<request_id>`` plus the ending of its type; otherwise the file
+        itself. ``s3``, ``gs`` and ``abfs`` need the extras ``amazon``, ``google`` and ``microsoft-azure``;
+        ``file`` is the disk of the worker that finishes the task. The names may hold ``{request_id}``,
+        ``{model}``, ``{number}`` and ``{ext}``. The record of the purchase is kept beside the file, in
+        ``_segmind/``. (templated)
+    :param destination_conn_id: Connection for a remote destination, if its URI names none. (templated)
+    :param land_in: Where the file is copied: ``"triggerer"`` (default for remote destinations: at once when
+        the request completes; if that fails, the worker tries) or ``"worker"`` (always for ``file``).
+    :param if_exists: When the file's name is taken: ``"same"`` (default: fine if the file is this task
+        instance's or has the same bytes, else an error), ``"overwrite"``, or ``"error"`` (only this very
+        request's file may be there). Nothing is bought where this can be seen before.
+    :param land_all: Copy each file of a request that has several, not only the first; the others get their
+        number in the name. The return value then has ``files`` too: a list of dicts with ``uri``, ``bytes``,
+        ``sha256`` and ``content_type``. Pushes ``output_uris``, the list of the URIs.
+    :param sidecar: Write ``<name>.json`` beside the first file: the parameters that were sent (URLs without
+        their query) and the return value's numbers. Nothing else that is kept holds a prompt.
     :param deferrable: Wait in the triggerer. False holds the worker slot for the whole wait.
     :param poll_interval: Seconds between looks. Default: spaced by the request's age, 5 s at first.
     :param timeout: Seconds from the submit until the wait is given up. The request goes on, and a retry takes
         it up, for as long again. ``execution_timeout`` does not reach a deferred task.
     :param wait_for_completion: False ends the task after the submit; its return value has the id.
+    :param on_orphaned_intent: When the account's history knows nothing of a submit whose answer was lost,
+        ``timeout`` seconds after it: ``"fail"`` (each retry looks again) or ``"resubmit"``, which buys anew
+        and may pay twice. (templated)
+    :param on_clear: When a person clears the task: ``"reuse"`` what it bought, or ``"regenerate"``, which
+        buys anew and leaves behind what is under way. (templated)
+    :param on_stale_state: When the parameters differ from those that an earlier try bought: ``"resubmit"``,
+        which buys what is asked for now, or ``"fail"``. (templated)
+
+    A policy that is not given is the connection's (an extra of that name), else the deployment's (an option
+    of that name in ``[segmind]``), else the first one named here.
 
     Returns a dict, null where something is unknown: ``request_id``, ``model``, ``status``, ``output_url``,
     ``outputs``, ``uri``, ``bytes``, ``sha256``, ``content_type``, ``seed``, ``cost`` (US dollars),
@@ -70,10 +81,14 @@ class SegmindSubmitOperator(BaseOperator):
         "segmind_conn_id",
         "destination",
         "destination_conn_id",
+        *CHOICES,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"parameters": "json"}
     operator_extra_links = (SegmindOutputLink(),)
     ui_color = "#e8e4fb"
+
+    media: ClassVar[str | None] = None
+    """The kind of file that a model makes, such as ``video``; None takes any."""
 
     published: ClassVar[Mapping[str, str]] = {"output_url": "output_url", "output_uri": "uri"}
     """XCom keys besides the return value, and the key of the return value that each repeats."""
@@ -83,29 +98,43 @@ class SegmindSubmitOperator(BaseOperator):
         *,
         model: str,
         parameters: Mapping[str, Any] | None = None,
+        draw_seed: bool = False,
         segmind_conn_id: str = "segmind_default",
         destination: str | None = None,
         destination_conn_id: str | None = None,
         land_in: str | None = None,
+        if_exists: str | None = None,
+        land_all: bool = False,
+        sidecar: bool = False,
         deferrable: bool = True,
         poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         wait_for_completion: bool = True,
+        on_orphaned_intent: str | None = None,
+        on_clear: str | None = None,
+        on_stale_state: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.model = model
         self.parameters = parameters
+        self.draw_seed = draw_seed
         self.segmind_conn_id = segmind_conn_id
         self.destination = destination
         self.destination_conn_id = destination_conn_id
         self.land_in = land_in
+        self.if_exists = if_exists
+        self.land_all = land_all
+        self.sidecar = sidecar
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.wait_for_completion = wait_for_completion
-        self.output_link: str | None = None
-        self._attempt: Attempt | None = None
+        self.on_orphaned_intent = on_orphaned_intent
+        self.on_clear = on_clear
+        self.on_stale_state = on_stale_state
+        self.output_link = None
+        self._attempt = None
         # A mapped task is built on the worker, where an error here would be retried for nothing; execute()
         # checks the same things there, and fails for good.
         if not getattr(self, "_BaseOperator__from_mapped", False):
@@ -117,192 +146,20 @@ class SegmindSubmitOperator(BaseOperator):
                 error.say(f"Task {self.task_id!r}: {error.message}")
                 raise
 
-    def execute(self, context: Context) -> Any:
-        """Buy one request, or take up that of an earlier try; then defer or wait."""
-        attempt = self._begin(context)
-        try:
-            parameters, destination = self._checked(attempt)
-            if destination is not None:
-                from airflow_ltx.landing.land import prepare
-
-                prepare(destination)
-            if self.deferrable and self.wait_for_completion:
-                self._check_storable()
-            self._advise()
-            request = attempt.obtain(self.model, parameters)
-        except SegmindError as error:
-            fail_before_purchase(error, attempt, self.log)
-        if not self.wait_for_completion:
-            from airflow_ltx.operators._finish import submitted_only
-
-            attempt.settle()
-            result = self._result(submitted_only(attempt, request))
-            self._publish(attempt, result)
-            return result
-        return self._wait(attempt, request, parameters, destination)
-
-    def execute_complete(self, context: Context, event: Any = None) -> Any:
-        """Resume after the trigger's event: land the file, publish the result."""
-        from airflow_ltx.collect import look_again
-        from airflow_ltx.durability.record import fingerprint
-        from airflow_ltx.segmind.models import SubmittedRequest
-        from airflow_ltx.triggers.event import RequestEvent
-
-        told = RequestEvent.from_payload(event)
-        attempt = self._begin(context)
-        request = SubmittedRequest(
-            told.request_id,
-            told.model or self.model,
-            time.time() if told.submitted_at is None else told.submitted_at,
-        )
-        attempt.resume(request, None)
-        try:
-            parameters, destination = self._checked(attempt)
-            attempt.resume(request, fingerprint(self.model, parameters))
-            told = look_again(attempt.hook, request, told, self.log)
-        except SegmindError as error:
-            fail_after_purchase(error, attempt, request.request_id)
-        return self._finish(attempt, request, told, parameters, destination)
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; if the triggerer did not answer, look at the request before giving up: it is paid for."""
-        try:
-            return super().resume_execution(next_method, next_kwargs, context)
-        except (TaskDeferralTimeout, TaskDeferralError) as error:
-            from airflow_ltx.triggers.deferral import unanswered
-
-            request = self._begin(context).deferred_request(self.task_id, self.model)
-            if request is None:
-                raise
-            return self.execute_complete(context, unanswered(request, error).to_payload())
-
-    def on_kill(self) -> None:
-        """The task's process is being ended. Says what becomes of the request."""
-        from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, MAY_BE_BOUGHT, NO_CANCEL
-
-        attempt = self._attempt
-        if attempt is not None and attempt.request is not None:
-            message = COMPLETED_ANYWAY if attempt.completed else NO_CANCEL
-            self.log.warning(message, attempt.request.request_id)
-        elif attempt is not None and attempt.submitting:
-            self.log.warning(MAY_BE_BOUGHT)
-
-    def _begin(self, context: Context) -> Attempt:
-        from airflow_ltx.hooks.segmind import SegmindHook
-        from airflow_ltx.operators._attempt import Attempt
-
-        try:
-            attempt = Attempt.begin(context, SegmindHook(str(self.segmind_conn_id)), self.log)
-        except SegmindError as error:
-            fail_before_purchase(error, None, self.log)
-        self._attempt = attempt
-        return attempt
-
-    def _checked(self, attempt: Attempt) -> tuple[dict[str, Any], Destination | None]:
-        """Check what was rendered, and that the connection can work."""
-        self._check_arguments()
-        parameters = self._request_parameters()
-        destination = destination_of(self.destination, self.destination_conn_id, self.land_in)
-        attempt.hook.get_conn()
-        return parameters, destination
-
-    def _wait(
-        self,
-        attempt: Attempt,
-        request: SubmittedRequest,
-        parameters: dict[str, Any],
-        destination: Destination | None,
-    ) -> Any:
-        """Wait for the request: in the triggerer, or here."""
-        from airflow_ltx.collect import wait_on_worker
-        from airflow_ltx.segmind.polling import Ending
-
-        timeout = _arguments.seconds("timeout", self.timeout) or DEFAULT_TIMEOUT
-        interval = _arguments.seconds("poll_interval", self.poll_interval)
-        deadline = request.submitted_at + timeout
-        if attempt.reused:
-            # An earlier try's request is often over by now: look before paying for a deferral.
-            told = wait_on_worker(attempt.hook, request, deadline=0.0, interval=interval, log=self.log)
-            if told.status not in (Ending.TIMEOUT.value, Ending.DENIED.value):
-                return self._finish(attempt, request, told, parameters, destination)
-            deadline = time.time() + timeout
-        if self.deferrable:
-            self._defer_until(attempt, request, deadline)
-        told = wait_on_worker(attempt.hook, request, deadline=deadline, interval=interval, log=self.log)
-        return self._finish(attempt, request, told, parameters, destination)
-
-    def _defer_until(self, attempt: Attempt, request: SubmittedRequest, deadline: float) -> NoReturn:
-        from airflow_ltx.triggers.deferral import backstop
-
-        self.defer(
-            trigger=self._trigger(request, deadline),
-            method_name="execute_complete",
-            timeout=backstop(deadline, attempt.hook.config.timeout),
-        )
-
-    def _finish(
-        self,
-        attempt: Attempt,
-        request: SubmittedRequest,
-        told: RequestEvent,
-        parameters: dict[str, Any],
-        destination: Destination | None,
-    ) -> Any:
-        from airflow_ltx.operators._finish import finish
-
-        result = self._result(
-            finish(
-                attempt,
-                request,
-                told,
-                destination=destination,
-                sent_seed=parameters.get("seed"),
-                publish=lambda known: self._publish(attempt, self._result(known)),
-            )
-        )
-        # Last: a try that dies before this point is followed by one that takes the request up again.
-        attempt.settle()
-        return result
-
-    def _publish(self, attempt: Attempt, result: dict[str, Any]) -> None:
-        self.output_link = result.get("output_url")
-        attempt.push({key: result.get(source) for key, source in self.published.items()})
-
-    def _advise(self) -> None:
-        """Log what the author should know about the request; a subclass may have something to say."""
-
-    def _result(self, result: dict[str, Any]) -> dict[str, Any]:
-        """The return value; a subclass may add keys."""
-        return result
-
-    def _trigger(self, request: SubmittedRequest, deadline: float) -> SegmindRequestTrigger:
-        from airflow_ltx.triggers.deferral import request_trigger
-
-        interval = _arguments.seconds("poll_interval", self.poll_interval)
-        return request_trigger(request, str(self.segmind_conn_id), deadline=deadline, poll_interval=interval)
-
-    def _check_storable(self) -> None:
-        from airflow_ltx.segmind.models import SubmittedRequest
-        from airflow_ltx.triggers.deferral import check_storable
-
-        check_storable(self._trigger(SubmittedRequest("0" * 32, self.model, time.time()), time.time()))
-
     def _check_arguments(self) -> None:
         """Raise for what makes no sense, whatever the templates will say."""
         _arguments.seconds("timeout", self.timeout)
         _arguments.seconds("poll_interval", self.poll_interval)
-        _arguments.one_of("land_in", self.land_in, (None, "triggerer", "worker"))
-        problems = []
-        if self.destination is None:
-            problems += [
-                f"{name} is given without a destination"
-                for name in ("destination_conn_id", "land_in")
-                if getattr(self, name) is not None
-            ]
-        elif not self.wait_for_completion:
-            problems.append("destination is given with wait_for_completion=False: nothing would wait for it")
-        if problems:
-            raise InvalidParameter(problems)
+        _arguments.fit_together(
+            destination=self.destination,
+            destination_conn_id=self.destination_conn_id,
+            land_in=self.land_in,
+            if_exists=self.if_exists,
+            land_all=self.land_all,
+            sidecar=self.sidecar,
+            deferrable=self.deferrable,
+            wait_for_completion=self.wait_for_completion,
+        )
 
     def _check_literals(self) -> None:
         """Raise for values that are wrong already in the DAG file."""
@@ -310,10 +167,11 @@ class SegmindSubmitOperator(BaseOperator):
             self._request_parameters()
         if _arguments.is_literal(self.model, ()):
             check_slug(self.model)
-        self._check_literal_destination()
+        self._check_common_literals()
 
-    def _check_literal_destination(self) -> None:
+    def _check_common_literals(self) -> None:
         check_literal_destination(self.destination, self.destination_conn_id, self.land_in)
+        check_literal_policies({name: getattr(self, name) for name in CHOICES})
 
     def _request_parameters(self) -> dict[str, Any]:
         """The JSON object that is sent, from rendered values."""

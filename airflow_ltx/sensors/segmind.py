@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,10 +17,11 @@ from airflow.sdk.exceptions import (
     TaskDeferralTimeout,
 )
 
-from airflow_ltx.exceptions import OutputMissing, RequestFailed, SegmindError, WaitTimeout, joined
-from airflow_ltx.failure import raise_to_airflow
+from airflow_ltx.exceptions import SegmindError, WaitTimeout, joined
+from airflow_ltx.failure import failing
 from airflow_ltx.links.segmind import SegmindOutputLink
 from airflow_ltx.request import GivenRequest
+from airflow_ltx.segmind.clock import now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,7 +37,6 @@ _NO_RETRY = (
     "The sensor buys nothing and is not retried after its timeout, as no sensor is: clear it to wait again."
 )
 _SKIPPED = "Skipped, as soft_fail or never_fail is set."
-_RETRY = "The sensor buys nothing. A retry looks again."
 
 
 class SegmindRequestSensor(BaseSensorOperator):
@@ -156,7 +155,7 @@ class SegmindRequestSensor(BaseSensorOperator):
         told = self._seen(hook, request)
         if told.status == Ending.TIMEOUT.value:
             if told.reason is None:
-                self._readable_at = time.time()
+                self._readable_at = now()
             return PokeReturnValue(False)
         if told.status == Ending.DENIED.value and self._refusal_is_news(context):
             return PokeReturnValue(False)
@@ -167,7 +166,7 @@ class SegmindRequestSensor(BaseSensorOperator):
         from airflow_ltx.collect import wait_on_worker
         from airflow_ltx.segmind.narrate import Narrator
 
-        self._narrator = self._narrator or Narrator(self.log, request.request_id)
+        self._narrator = self._narrator or Narrator(self.log, request.request_id, request.submitted_at)
         return wait_on_worker(
             hook, request, deadline=0.0, interval=None, log=self.log, narrator=self._narrator
         )
@@ -175,7 +174,7 @@ class SegmindRequestSensor(BaseSensorOperator):
     def _defer(self) -> NoReturn:
         from airflow_ltx.triggers.deferral import backstop, check_storable, request_trigger
 
-        deadline = time.time() + self.timeout
+        deadline = now() + self.timeout
         trigger = request_trigger(
             self._request(),
             str(self.segmind_conn_id),
@@ -204,7 +203,7 @@ class SegmindRequestSensor(BaseSensorOperator):
         if self.reschedule:
             # Each look is a process of its own, and knows of the others only that they were.
             return context["ti"].get_first_reschedule_date(context) is not None
-        return self._readable_at is not None and time.time() - self._readable_at < DENIED_GRACE
+        return self._readable_at is not None and now() - self._readable_at < DENIED_GRACE
 
     def _result(
         self, context: Context, hook: SegmindHook, request: GivenRequest, told: RequestEvent
@@ -229,20 +228,8 @@ class SegmindRequestSensor(BaseSensorOperator):
         context["ti"].xcom_push(key="output_url", value=outcome["output_url"])
         return outcome
 
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        """Errors of the service as Airflow takes them: for good, or to be retried."""
-        try:
-            yield
-        except RequestFailed as error:
-            error.add("The sensor buys nothing: run what submitted the request to have another one.")
-            raise_to_airflow(error, self.log, over=True)
-        except SegmindError as error:
-            # A request that has no file does not get one; another look may mend the rest.
-            over = isinstance(error, OutputMissing)
-            if error.retryable and not over:
-                error.add(_RETRY)
-            raise_to_airflow(error, self.log, over=over)
+    def _failing(self) -> AbstractContextManager[None]:
+        return failing("sensor", self.log)
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import TaskDeferralTimeout
 
+from airflow_ltx.durability.recovery import Fate, Verdict
 from airflow_ltx.exceptions import ConfigurationError
+from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.polling import Ending
 from airflow_ltx.triggers.early_event import configured_min_heartbeat_interval, not_before
 from airflow_ltx.triggers.event import BROKEN, RequestEvent
+from airflow_ltx.triggers.recovery import SegmindRecoveryTrigger, to_payload
 from airflow_ltx.triggers.segmind import SegmindRequestTrigger
 
 if TYPE_CHECKING:
+    from airflow.triggers.base import BaseTrigger
+
+    from airflow_ltx.durability.recovery import Wanted
     from airflow_ltx.request import Request
 
 BACKSTOP = 660.0
@@ -24,7 +29,12 @@ BACKSTOP = 660.0
 
 
 def request_trigger(
-    request: Request, segmind_conn_id: str, *, deadline: float, poll_interval: float | None
+    request: Request,
+    segmind_conn_id: str,
+    *,
+    deadline: float,
+    poll_interval: float | None,
+    landing: dict[str, Any] | None = None,
 ) -> SegmindRequestTrigger:
     """The trigger of a task that defers now. ``deadline``: epoch seconds."""
     return SegmindRequestTrigger(
@@ -34,11 +44,27 @@ def request_trigger(
         submitted_at=request.submitted_at,
         deadline=deadline,
         poll_interval=poll_interval,
-        not_before=not_before(time.time(), configured_min_heartbeat_interval()),
+        landing=landing,
+        not_before=not_before(now(), configured_min_heartbeat_interval()),
     )
 
 
-def check_storable(trigger: SegmindRequestTrigger) -> None:
+def recovery_trigger(wanted: Wanted, segmind_conn_id: str, *, deadline: float) -> SegmindRecoveryTrigger:
+    """The trigger of a task whose submit's answer was lost. ``deadline``: epoch seconds."""
+    return SegmindRecoveryTrigger(
+        wanted.model,
+        wanted.marks,
+        wanted.seeded,
+        wanted.intent_at,
+        deadline,
+        segmind_conn_id,
+        others=wanted.others,
+        drawn=wanted.drawn,
+        not_before=not_before(now(), configured_min_heartbeat_interval()),
+    )
+
+
+def check_storable(trigger: BaseTrigger) -> None:
     """Store and read a trigger as Airflow will; before the purchase, since Airflow does so only after it.
 
     :raises ConfigurationError: It does not come back as it was.
@@ -56,25 +82,31 @@ def backstop(deadline: float, call_timeout: float) -> timedelta:
     :param call_timeout: Seconds that one call may take: the last look and the reading of the result come
         after the deadline.
     """
-    return timedelta(seconds=max(0.0, deadline - time.time()) + BACKSTOP + 4 * call_timeout)
+    return timedelta(seconds=max(0.0, deadline - now()) + BACKSTOP + 4 * call_timeout)
 
 
 def unanswered(request: Request, error: Exception) -> RequestEvent:
     """The event that a triggerer which timed out or could not run the trigger did not send."""
+    timeout = isinstance(error, TaskDeferralTimeout)
+    return RequestEvent(
+        status=Ending.TIMEOUT.value if timeout else BROKEN,
+        request_id=request.request_id,
+        model=request.model,
+        submitted_at=request.submitted_at,
+        reason=_why(error),
+    )
+
+
+def unanswered_search(error: Exception) -> dict[str, Any]:
+    """As :func:`unanswered`, for the search of a lost request."""
+    return to_payload(Verdict(Fate.UNREADABLE, reason=_why(error)))
+
+
+def _why(error: Exception) -> str:
     if isinstance(error, TaskDeferralTimeout):
-        status = Ending.TIMEOUT.value
-        reason = (
+        return (
             "no triggerer finished the wait in time. Check that one is running ('airflow jobs check "
             "--job-type TriggererJob'), that it has room ([triggerer] capacity) and that this package is "
             "installed there"
         )
-    else:
-        status = BROKEN
-        reason = f"{error}; check that this package is installed where the triggerer runs"
-    return RequestEvent(
-        status=status,
-        request_id=request.request_id,
-        model=request.model,
-        submitted_at=request.submitted_at,
-        reason=reason,
-    )
+    return f"{error}; check that this package is installed where the triggerer runs"

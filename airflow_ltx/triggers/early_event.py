@@ -8,9 +8,9 @@ Once every supported Airflow tells the two apart, this module and its two caller
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable
+
+from airflow_ltx.segmind.clock import apause, now
 
 LEAST_HOLD = 8.0
 """Seconds. The shortest hold that was clean under Airflow's stock settings, with a margin."""
@@ -33,8 +33,8 @@ def configured_min_heartbeat_interval() -> float:
 async def hold_until(
     moment: float | None,
     *,
-    clock: Callable[[], float] = time.time,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    clock: Callable[[], float] = now,
+    sleep: Callable[[float], Awaitable[None]] = apause,
 ) -> None:
     """Sleep until ``moment`` (epoch seconds); at most a minute, should the clocks of two machines differ."""
     if moment is not None:

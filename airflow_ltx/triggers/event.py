@@ -22,8 +22,12 @@ class RequestEvent:
     """The end of a wait. Times are epoch seconds of the machine that measured them.
 
     :param status: One of :data:`STATUSES`.
-    :param result: The files, unless a URL carries a query: the triggerer logs whole events, so the worker
-        then reads the result itself.
+    :param result: The files. No URL has a query, since the triggerer logs whole events: where one had, the
+        worker reads the result itself.
+    :param stripped: The URLs in ``result`` have lost their queries. They say what was made, should the
+        service have forgotten it by the time a worker asks.
+    :param landed: The files that the triggerer put at the destination, the main one first.
+    :param landing_error: Why it could not.
     :param reason: The service's words for a failure, or the obstacle.
     """
 
@@ -36,6 +40,9 @@ class RequestEvent:
     last_word: str | None = None
     metrics: Metrics = field(default_factory=Metrics)
     result: RequestResult | None = None
+    stripped: bool = False
+    landed: tuple[Mapping[str, Any], ...] = ()
+    landing_error: str | None = None
 
     @classmethod
     def of(
@@ -63,8 +70,9 @@ class RequestEvent:
         """A dict of JSON primitives, without any URL's query."""
         shown = self
         if self.result is not None and any(output.signed for output in self.result.outputs):
-            shown = replace(self, result=None)
-        return {"version": VERSION, **asdict(shown)}
+            kept = self.result.without_queries() if self.landed else None
+            shown = replace(self, result=kept, stripped=True)
+        return {"version": VERSION, **asdict(shown), "landed": [dict(each) for each in self.landed]}
 
     @classmethod
     def from_payload(cls, payload: Any) -> Self:
@@ -93,4 +101,7 @@ class RequestEvent:
             last_word=payload.get("last_word"),
             metrics=Metrics(**{k: v for k, v in metrics.items() if k in Metrics.__dataclass_fields__}),
             result=RequestResult.from_json(result) if result else None,
+            stripped=payload.get("stripped") is True,
+            landed=tuple(payload.get("landed") or ()),
+            landing_error=payload.get("landing_error"),
         )

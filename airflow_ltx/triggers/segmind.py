@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_ltx.exceptions import AccessDenied, AuthenticationFailed, SegmindError
 from airflow_ltx.hooks.segmind import DEFAULT_TIMEOUT, SegmindHook
+from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.models import RequestStatus
-from airflow_ltx.segmind.narrate import NO_CANCEL, Narrator
+from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, NO_CANCEL, Narrator
 from airflow_ltx.segmind.polling import End, Ending, PollState
 from airflow_ltx.segmind.retry import ONCE
 from airflow_ltx.segmind.waiting import async_wait_for_end
@@ -23,7 +25,8 @@ _RESULT_LIMIT = 60.0
 
 
 class SegmindRequestTrigger(BaseTrigger):
-    """Looks at one request until it ends or its deadline passes, then fires one event.
+    """Looks at one request until it ends or its deadline passes, lands its files if asked to, then fires one
+    event.
 
     All arguments are JSON primitives, since they are stored between processes and package versions; unknown
     ones, as a newer version may have stored them, are ignored. Running it again, as after a restart of the
@@ -35,6 +38,8 @@ class SegmindRequestTrigger(BaseTrigger):
     :param submitted_at: Epoch seconds, if known.
     :param deadline: Epoch seconds after which the wait ends. Default: 1200 s from construction.
     :param poll_interval: Seconds between looks; None spaces them by the request's age.
+    :param landing: Where the files go, as ``airflow_ltx.landing.wish.Wish.to_json`` says it; None leaves
+        them to the worker.
     :param not_before: Epoch seconds before which the event is held back.
     """
 
@@ -47,6 +52,7 @@ class SegmindRequestTrigger(BaseTrigger):
         submitted_at: float | None = None,
         deadline: float | None = None,
         poll_interval: float | None = None,
+        landing: dict[str, Any] | None = None,
         not_before: float | None = None,
         **newer: Any,
     ) -> None:
@@ -55,10 +61,12 @@ class SegmindRequestTrigger(BaseTrigger):
         self.segmind_conn_id = segmind_conn_id
         self.model = model
         self.submitted_at = submitted_at
-        self.deadline = time.time() + DEFAULT_TIMEOUT if deadline is None else deadline
+        self.deadline = now() + DEFAULT_TIMEOUT if deadline is None else deadline
         self.poll_interval = poll_interval
+        self.landing = landing
         self.not_before = not_before
         self._newer = sorted(newer)
+        self._completed = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments; the deadline is absolute, so a restart does not begin it anew."""
@@ -71,6 +79,7 @@ class SegmindRequestTrigger(BaseTrigger):
                 "submitted_at": self.submitted_at,
                 "deadline": self.deadline,
                 "poll_interval": self.poll_interval,
+                "landing": self.landing,
                 "not_before": self.not_before,
             },
         )
@@ -96,10 +105,19 @@ class SegmindRequestTrigger(BaseTrigger):
         yield TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """A person ended or cleared the task. The service has no cancel, and the log says so."""
-        self.log.warning(NO_CANCEL, self.request_id)
+        """A person ended or cleared the task, or another triggerer has done the work of one that was halted.
+
+        The service has no cancel, and the log says so.
+        """
+        self.log.warning(COMPLETED_ANYWAY if self._completed else NO_CANCEL, self.request_id)
 
     async def _wait(self) -> RequestEvent:
+        if self.landing is not None:
+            # Off the loop, and now: it takes some tenths of a second, once in a process.
+            await asyncio.to_thread(import_module, "airflow_ltx.triggers.landing")
+            from airflow_ltx.triggers.landing import prepare
+
+            prepare(self.landing)
         hook = SegmindHook(self.segmind_conn_id)
         refused = False
 
@@ -115,23 +133,32 @@ class SegmindRequestTrigger(BaseTrigger):
             return status
 
         state = PollState(
-            started_at=time.time(),
+            started_at=now(),
             deadline=self.deadline,
             submitted_at=self.submitted_at,
             interval=self.poll_interval,
         )
-        end = await async_wait_for_end(look, state, on_seen=Narrator(self.log, self.request_id))
+        end = await async_wait_for_end(
+            look, state, on_seen=Narrator(self.log, self.request_id, self.submitted_at)
+        )
         return await self._event(hook, end)
 
     async def _event(self, hook: SegmindHook, end: End) -> RequestEvent:
-        now = time.time()
-        event = RequestEvent.of(end, self.request_id, self.model, self.submitted_at, now=now)
+        seen_at = now()
+        event = RequestEvent.of(end, self.request_id, self.model, self.submitted_at, now=seen_at)
         if end.ending is not Ending.COMPLETED:
             return event
+        self._completed = True
         try:
             client = await hook.aget_conn()
-            result = await client.result(self.request_id, deadline=now + _RESULT_LIMIT)
+            result = await client.result(self.request_id, deadline=seen_at + _RESULT_LIMIT)
         except SegmindError as error:
             self.log.warning("%s The worker reads it again.", error.message)
             return event
-        return replace(event, result=result)
+        event = replace(event, result=result)
+        if self.landing is None:
+            return event
+        from airflow_ltx.triggers.landing import land_here
+
+        landed, obstacle = await land_here(self.landing, result, self.model, client.config, self.log)
+        return replace(event, landed=landed, landing_error=obstacle)

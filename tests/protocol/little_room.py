@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
+from videos import files
 
 from airflow_ltx.exceptions import SegmindError
 from airflow_ltx.operators.ltx import LTXSubmitOperator
@@ -63,7 +64,7 @@ def attempt(run: TaskRun, folder: Path) -> dict[str, Any]:
         told["result"] = run.try_once()
     except (SegmindError, AirflowFailException) as error:
         told |= {"error": type(error).__name__, "said": str(error)}
-    return told | {"files": sorted(path.name for path in folder.iterdir())}
+    return told | {"files": sorted(path.name for path in files(folder))}
 
 
 def main(kind: str, wait: str, folder: Path) -> None:

@@ -83,7 +83,8 @@ def test_a_refusal_is_one_clear_line_and_final(bench, why, kind, arguments):
     # One submit a try, and none of them became a request.
     assert len(bench.segmind.ledger.submissions) + len(bench.segmind.ledger.faults) == run.tries
     assert bench.segmind.ledger.accepted() == []
-    assert run.state.values == {}
+    (purchase,) = run.purchases
+    assert (purchase["phase"], purchase["request_id"]) == ("failed", None)
     assert run.deferred == []
 
 

@@ -13,16 +13,19 @@ import pytest
 from airflow_ltx.exceptions import DestinationError, DownloadFailed, SegmindError
 from airflow_ltx.landing.destination import parse_destination
 from airflow_ltx.landing.land import Landed, land
+from airflow_ltx.landing.wish import Wish
 from airflow_ltx.segmind import transport
 from airflow_ltx.segmind.client import SegmindClient
 from airflow_ltx.segmind.download import MOST_REDIRECTS, Announced, open_download
 from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.models import Output
+from airflow_ltx.segmind.reach import Reach
 from airflow_ltx.segmind.retry import ONCE
 from tests.protocol.file_host import Answer, FileHost, Peer, answer, chunked, running_file_host
 
 BODY = bytes(range(256)) * 3000
 MP4 = {"content_type": "video/mp4"}
+NEAR = Reach(plain=True, private=True)
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def host() -> Iterator[FileHost]:
 
 
 def fetch(url: str, **options: Any) -> tuple[Announced, bytes]:
-    with open_download(url, **{"timeout": 2.0, **options}) as (announced, chunks):
+    with open_download(url, **{"reach": NEAR, "timeout": 2.0, **options}) as (announced, chunks):
         return announced, b"".join(chunks)
 
 
@@ -45,9 +48,15 @@ class Sleeps(list[float]):
 
 def landing(url: str, folder: Path, *, limit: float = 60.0, output: Output | None = None) -> Landed:
     sleeps = Sleeps()
-    destination = parse_destination(f"file://{folder}/")
+    wish = Wish(parse_destination(f"file://{folder}/"))
     return land(
-        output or Output(url), destination, "the-id", limit=limit, clock=sleeps.clock, sleep=sleeps.append
+        output or Output(url),
+        wish,
+        "the-id",
+        reach=NEAR,
+        deadline=time.time() + limit,
+        clock=sleeps.clock,
+        sleep=sleeps.append,
     )
 
 
@@ -67,7 +76,7 @@ def test_a_whole_file_is_read_whatever_its_framing(host: FileHost, raw: bytes, l
 
 
 def test_the_bytes_come_in_bounded_steps(host: FileHost) -> None:
-    with open_download(host.serve(answer(200, BODY, **MP4))) as (_, chunks):
+    with open_download(host.serve(answer(200, BODY, **MP4)), reach=NEAR) as (_, chunks):
         sizes = [len(chunk) for chunk in chunks]
     assert max(sizes) <= 2**20
     assert len(sizes) > 1

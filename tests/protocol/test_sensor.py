@@ -143,12 +143,26 @@ def test_an_unknown_id_may_be_a_matter_of_the_connection(segmind, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_expired_request_fails_for_good(segmind, mode):
+@pytest.mark.parametrize("known", [True, False])
+def test_an_expired_request_is_read_in_the_history_or_fails_for_good(segmind, mode, known):
     submitted = submit()
     segmind.advance(3700)
     submitted["submitted_at"] = "2026-01-02T03:04:05.000+00:00"
+    if known:
+        assert sensor(submitted, **mode).try_once()["output_url"].startswith(segmind.base_url)
+        return
+    segmind.add_faults("history:before:404*inf")
     with pytest.raises(AirflowFailException, match="one hour"):
         sensor(submitted, **mode).try_once()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_id_alone_is_found_in_the_history_when_the_service_has_forgotten_it(segmind, mode):
+    request_id = submit()["request_id"]
+    segmind.advance(3700)
+    result = sensor(request_id, **mode).try_once()
+    assert (result["request_id"], result["status"]) == (request_id, "COMPLETED")
+    assert result["output_url"].startswith(segmind.base_url)
 
 
 @pytest.mark.parametrize(
@@ -317,6 +331,7 @@ def test_an_expired_request_names_the_missing_triggerer_too(segmind):
 
     def too_late(deferral):
         segmind.advance(3700)
+        segmind.add_faults("history:before:404*inf")
         return TriggerFailureReason.TRIGGER_TIMEOUT.value
 
     with pytest.raises(AirflowFailException, match="no triggerer finished the wait") as caught:

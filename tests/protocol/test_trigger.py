@@ -96,6 +96,15 @@ async def test_a_person_who_ends_the_task_is_told_that_nothing_is_cancelled(boug
     assert "no way to cancel it" in capsys.readouterr().out
 
 
+async def test_a_person_who_ends_the_task_of_a_completed_request_is_told_that_it_is_paid_for(bought, capsys):
+    trigger = SegmindRequestTrigger(bought.request_id, poll_interval=0.05)
+    await fire(trigger)
+    await trigger.on_kill()
+    told = capsys.readouterr().out
+    assert f"request {bought.request_id} was being fetched. The request is completed and billed" in told
+    assert "no way to cancel it" not in told
+
+
 async def test_five_hundred_waits_share_one_client_and_do_not_block_the_loop(segmind):
     """The whole pool of a busy triggerer, on one connection pool and one reading of the connection."""
     requests = [SegmindHook().submit("ltx-video", {"prompt": f"scene {number}"}) for number in range(20)]

@@ -31,7 +31,7 @@ def outcome(**changed: Any) -> dict[str, Any]:
     }
     arguments |= changed
     landed = arguments.pop("landed")
-    return Outcome.of(**arguments).with_file(landed).to_xcom()
+    return Outcome.of(**arguments).with_files((landed,) if landed else ()).to_xcom()
 
 
 def test_everything_that_is_known_is_returned() -> None:

@@ -51,7 +51,7 @@ def test_a_wrong_literal_is_an_error_that_names_it(arguments, said):
 
 @pytest.mark.parametrize(
     "uri",
-    ["/data/videos/", "s3://bucket/x/", "s3://bucket/{{ ds }}/", "file://host/x/", "file:///x/../y/", ""],
+    ["/data/videos/", "oss://bucket/x/", "oss://bucket/{{ ds }}/", "file://host/x/", "file:///x/../y/", ""],
 )
 def test_a_destination_that_cannot_work_is_an_error(uri):
     with pytest.raises(DestinationError):

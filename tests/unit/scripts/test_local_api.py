@@ -89,5 +89,6 @@ def test_waiting_too_long_names_the_tasks(api: AirflowApi):
 def test_nobody_there():
     api = AirflowApi("http://127.0.0.1:1", "admin", "password")
     assert api.health() is None
+    assert api.serves_workers() is False
     with pytest.raises(ApiError, match="did not answer"):
         api.token()

@@ -25,6 +25,15 @@ def test_a_task_instance_is_read():
     assert task.end is None
 
 
+def test_a_deferred_task_tells_who_has_its_trigger():
+    trigger = {"id": 4, "triggerer_id": 17, "created_date": "2026-01-01T12:00:00Z"}
+    task = TaskInstance.parse({**ROW, "state": "deferred", "pid": 99, "trigger": trigger})
+    assert (task.pid, task.triggerer) == (99, 17)
+    assert task.deferred is not None
+    assert task.deferred.timestamp() == 1767268800
+    assert TaskInstance.parse({**ROW, "trigger": None}).triggerer is None
+
+
 def test_states_for_an_error_message():
     waiting = TaskInstance.parse({**ROW, "map_index": -1, "state": None})
     assert state_lines([waiting]) == "  make: none (try 1)"

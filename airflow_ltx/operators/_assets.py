@@ -1,0 +1,31 @@
+"""Asset events: what consumers of the author's outlets are told of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_TOLD = ("uri", "request_id", "sha256", "cost")
+
+
+def tell_outlets(outlets: Iterable[Any], events: Any, result: Mapping[str, Any]) -> None:
+    """Fill the events of the outlets that the author declared.
+
+    An asset's event says in ``extra`` which file it is. For an ``AssetAlias`` the file is an asset of its
+    own; nothing else makes one, since each would be a row in Airflow's database for ever.
+
+    :param events: ``outlet_events`` of the task's context; None where there is none.
+    :param result: The task's return value.
+    """
+    if events is None:
+        return
+    from airflow.sdk import Asset, AssetAlias
+
+    extra = {name: result.get(name) for name in _TOLD if result.get(name) is not None}
+    for outlet in outlets:
+        if isinstance(outlet, Asset):
+            events[outlet].extra.update(extra)
+        elif isinstance(outlet, AssetAlias) and result.get("uri"):
+            for file in result.get("files") or (result,):
+                own = {"uri": file["uri"], "sha256": file["sha256"]}
+                events[outlet].add(Asset(uri=str(file["uri"])), extra={**extra, **own})

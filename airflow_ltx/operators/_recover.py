@@ -1,0 +1,135 @@
+"""A submit whose answer was lost: the worker's looks into the account's history, and what follows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from airflow_ltx.durability.looking import Telling, look_up
+from airflow_ltx.durability.record import Phase
+from airflow_ltx.durability.recovery import Fate, Lookup, Verdict, Wanted
+from airflow_ltx.durability.task_state import KEY
+from airflow_ltx.exceptions import SubmitOutcomeUnknown
+from airflow_ltx.failure import raise_to_airflow
+from airflow_ltx.operators._obtain import intent_to
+from airflow_ltx.segmind.clock import now
+from airflow_ltx.segmind.moments import utc_text
+from airflow_ltx.segmind.retry import ONCE
+
+if TYPE_CHECKING:
+    from airflow_ltx.durability.order import Order
+    from airflow_ltx.durability.record import Purchase
+    from airflow_ltx.operators._attempt import Attempt
+
+
+_ONE_READING = 10.0
+"""Seconds within which a single reading of the history is repeated through transient errors."""
+
+
+def wanted_of(purchase: Purchase) -> Wanted:
+    """What to look for."""
+    return Wanted(
+        purchase.model,
+        purchase.marks,
+        purchase.seeded,
+        purchase.intent_at,
+        purchase.others,
+        drawn=purchase.seed is not None,
+    )
+
+
+def look_on_worker(attempt: Attempt, purchase: Purchase, deadline: float) -> Verdict:
+    """Look until the request is found or ``deadline`` (epoch seconds) has passed; at least once."""
+    client = attempt.hook.get_conn()
+    # What is read again and again needs no patience with one reading.
+    again = now() < deadline
+    return look_up(
+        Lookup(wanted_of(purchase), deadline),
+        lambda filters: client.history(
+            **filters, retry=ONCE if again else None, deadline=now() + _ONE_READING
+        ),
+        Telling(attempt.log, f"the request of {utc_text(purchase.intent_at)}"),
+    )
+
+
+def found(attempt: Attempt, intent: Purchase, request_id: str, several: str | None) -> Purchase:
+    """The request exists: it was bought, and is taken up.
+
+    :param several: That there are more of its kind: their ids are to be read somewhere.
+    """
+    if several:
+        attempt.log.warning("%s.", several)
+    attempt.bought(request_id, intent.intent_at)
+    attempt.submitting = False
+    attempt.log.info(
+        "Found request %s in the account's history: bought by the submit of %s, whose answer was lost. "
+        "Nothing is bought. %s",
+        request_id,
+        utc_text(intent.intent_at),
+        attempt.next_try(request_id),
+    )
+    return attempt.purchase or intent
+
+
+def intent_left(attempt: Attempt, order: Order, verdict: Verdict) -> Purchase | None:
+    """The submit that a search was for; None if the record says by now what became of it.
+
+    :raises SubmitOutcomeUnknown: The record is gone, and the search has found nothing.
+    """
+    current = attempt.record.current
+    if current is None and verdict.request_id is None:
+        error = SubmitOutcomeUnknown(
+            f"The record of the submit of {order.model} is gone, and the account's history does not tell "
+            f"what became of it ({verdict.reason}). A request may exist and be billed; nothing was bought in "
+            "its place."
+        )
+        error.retryable = True
+        raise error
+    if current is not None and current.phase is not Phase.INTENT:
+        if verdict.request_id is not None and verdict.request_id not in attempt.record.ids:
+            attempt.log.warning(
+                "The record was changed while request %s was looked for, and found: it is left as it is, and "
+                "billed.",
+                verdict.request_id,
+            )
+        return None
+    intent = intent_to(attempt, order, None, now()) if current is None else current
+    attempt.resume_intent(intent)
+    return intent
+
+
+def given_up(attempt: Attempt, intent: Purchase, verdict: Verdict, *, resubmit: bool, over: bool) -> None:
+    """The history does not tell which request it is. Returns if another one may be bought.
+
+    :param resubmit: The author's wish for a history that knows of none.
+    :param over: It was looked for until the deadline.
+    :raises SubmitOutcomeUnknown: Retryable; each retry looks again.
+    """
+    when = f"The submit of {intent.model} at {utc_text(intent.intent_at)} got no answer"
+    if verdict.fate is Fate.ABSENT and resubmit and over:
+        attempt.log.warning(
+            "%s, and the account's history knows nothing of it (%s). on_orphaned_intent is 'resubmit': "
+            "another one is bought. If the first one exists after all, it is billed, too.",
+            when,
+            verdict.reason,
+        )
+        return
+    _fail(attempt, when, verdict, resubmit=resubmit)
+
+
+def _fail(attempt: Attempt, when: str, verdict: Verdict, *, resubmit: bool) -> NoReturn:
+    match verdict.fate:
+        case Fate.UNREADABLE:
+            seen = f"the account's history could not be read ({verdict.reason})"
+        case _:
+            seen = f"the account's history does not tell what became of it: {verdict.reason}"
+    then, ways = "buys nothing", "set on_orphaned_intent='resubmit', clear"
+    if resubmit:
+        then, ways = "buys another one only once the history is read and knows nothing of it", "clear"
+    error = SubmitOutcomeUnknown(
+        f"{when}, and {seen.rstrip('.')}. A request may exist and be billed; nothing was bought in its "
+        f"place. A retry looks again and {then}. If the Segmind console shows none of that time either, have "
+        f"it bought anew: {ways} the task with on_clear='regenerate', or delete the task's record (task "
+        f"state {KEY!r}, and its file in _segmind/ at the destination)."
+    )
+    error.retryable = True
+    raise_to_airflow(error, attempt.log)
