@@ -20,6 +20,8 @@ from local_compose import read_services
 from local_compose.file import load
 from local_compose.order import layers, one_offs
 
+pytestmark = pytest.mark.checkout
+
 PROJECT = Path(__file__).resolve().parents[2]
 FILE = PROJECT / "docker-compose.yaml"
 TEXT = FILE.read_text()

@@ -13,12 +13,17 @@ from typing import get_args
 
 import doc_commands
 import doc_snippets
+import doc_texts
 import pytest
 from airflow.sdk import BaseSensorOperator, Connection
 from doc_commands import CONNECTION_KEYS, EMULATOR_URL, check_option, read_connection
 from doc_snippets import DIRECTIVES, PLAIN_LANGUAGES, PYTHON_WAYS, Snippet, snippets
 
 from airflow_ltx import exceptions
+from airflow_ltx.durability.beside import FOLDER, Whose
+from airflow_ltx.durability.policies import CHOICES
+from airflow_ltx.durability.record import MOST
+from airflow_ltx.durability.task_state import KEY as STATE_KEY
 from airflow_ltx.emulator.faults import FaultEndpoint
 from airflow_ltx.exceptions import SegmindError
 from airflow_ltx.get_provider_info import get_provider_info
@@ -30,9 +35,13 @@ from airflow_ltx.outcome import Outcome
 from airflow_ltx.segmind.ltx import ASPECT_RATIOS, LENGTHS, TARGET_SIZES
 from airflow_ltx.segmind.models import State, SubmittedRequest
 from airflow_ltx.sensors.segmind import SegmindRequestSensor
+from airflow_ltx.transfers.segmind_to_object_storage import SegmindToObjectStorageOperator
 from airflow_ltx.triggers.event import STATUSES
 from airflow_ltx.triggers.segmind import SegmindRequestTrigger
+from runner import HAS_TASK_STATE
 from segmind_service import KEY
+
+SETTINGS = {"timeout", "history_url", "upload_url", "allow_private_hosts"}
 
 USUAL_IMPORTS = "from airflow.sdk import DAG\nwith DAG('fragment', schedule=None):\n"
 
@@ -57,6 +66,7 @@ def test_no_block_escapes():
             assert snippet.way == "", snippet.name
 
 
+@pytest.mark.checkout
 def test_the_site_builds_without_a_warning_and_without_a_network(tmp_path):
     # Every proxy leads nowhere: what would reach for the network fails.
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
@@ -147,10 +157,10 @@ def test_the_extras_of_a_connection_are_those_that_are_read():
     page = doc_snippets.text("guide/install.md")
     shown = set(re.findall(r"^\| extra `(\w+)`", page, re.MULTILINE))
     (example,) = (json.loads(s.code) for s in snippets("json") if s.page == "guide/install.md")
-    assert shown == set(example["extra"]) == {"timeout", "history_url", "upload_url"}
+    assert shown == set(example["extra"]) == SETTINGS | set(CHOICES)
     config = client_config(Connection.from_json(json.dumps(example), conn_id="c"))
     for name, value in example["extra"].items():
-        assert getattr(config, name) == value
+        assert value in CHOICES[name] if name in CHOICES else getattr(config, name) == value
     (form,) = get_provider_info()["connection-types"]
     assert set(form["conn-fields"]) == shown, "the page says that the form has them"
 
@@ -173,19 +183,24 @@ def test_configuration_exists(snippet):
 def test_every_setting_of_airflow_that_is_named_exists():
     for path in doc_snippets.pages():
         for section, option in re.findall(r"`\[(\w+)\] (\w+)", path.read_text()):
-            check_option(section, option)
+            # The section came with the task state.
+            if HAS_TASK_STATE or section != "state_store":
+                check_option(section, option)
 
 
 # --- Completeness -----------------------------------------------------------------------------------------
 
 
+def tables(page: str, header: str) -> list[str]:
+    """The lines of the page's tables whose first column has this header."""
+    found = re.findall(rf"^\| {header} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", doc_snippets.text(page), re.MULTILINE)
+    assert found, f"{page} has no table of {header}"
+    return found
+
+
 def rows(page: str, header: str) -> set[str]:
     """The names in code style in the first column of the page's tables with this header."""
-    tables = re.findall(
-        rf"^\| {header} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", doc_snippets.text(page), re.MULTILINE
-    )
-    assert tables, f"{page} has no table of {header}"
-    cells = [line.split("|")[1] for table in tables for line in table.splitlines()]
+    cells = [line.split("|")[1] for table in tables(page, header) for line in table.splitlines()]
     return {re.split(r"[(= ]", name)[0] for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
@@ -225,6 +240,27 @@ def test_every_argument_of_the_operators_is_documented():
     assert taken ^ rows("guide/operators.md", "argument") == {"model", "parameters"}
 
 
+@pytest.mark.parametrize(
+    ("page", "header"), [("guide/operators.md", "argument"), ("guide/install.md", "field")]
+)
+def test_the_values_of_each_policy_are_shown_and_the_default_is_the_default(page, header):
+    (table,) = [found for found in tables(page, header) if "`on_clear`" in found]
+    for name, values in CHOICES.items():
+        (line,) = [line for line in table.splitlines() if f"`{name}`" in line.split("|")[1]]
+        *_, told, default = line.strip("| ").split("|")
+        assert re.findall(r'`"?(\w+)"?`', told) == list(values)
+        assert re.findall(r'`"?(\w+)"?`', default) == [values[0]]
+
+
+def test_the_page_on_money_tells_each_policy_its_default_and_its_other_value():
+    (table,) = tables("guide/money.md", "policy")
+    shown = {}
+    for line in table.splitlines():
+        name, _, *values = line.strip("| ").split("|")
+        shown[name.strip(" `")] = tuple(re.findall(r"`(\w+)`: ", value)[0] for value in values)
+    assert shown == CHOICES
+
+
 def test_every_value_that_the_model_takes_is_in_the_table():
     page = doc_snippets.text("guide/operators.md")
     for name, values in (("aspect_ratio", ASPECT_RATIOS), ("target_size", TARGET_SIZES), ("length", LENGTHS)):
@@ -241,6 +277,10 @@ def test_every_key_of_the_return_value_is_documented():
 def test_every_argument_of_the_sensor_is_documented():
     shown = rows("guide/sensor.md", "argument")
     assert arguments(SegmindRequestSensor) <= shown <= arguments(SegmindRequestSensor, BaseSensorOperator)
+
+
+def test_every_argument_of_the_transfer_is_documented():
+    assert rows("guide/transfer.md", "argument") == arguments(SegmindToObjectStorageOperator)
 
 
 def test_every_argument_of_the_trigger_and_every_status_of_its_event_is_documented():
@@ -289,6 +329,45 @@ def test_every_address_of_the_emulator_exists(segmind):
 
     served = {(route.method, route.path) for route in Admin(segmind.core, None).routes()}  # type: ignore[arg-type]
     assert shown == served
+
+
+# --- What the log says ------------------------------------------------------------------------------------
+
+
+def logged_lines() -> list[str]:
+    """What the tables of cases quote of the log, and what the list of holes does."""
+    cells = [
+        line.split("|")[3]
+        for table in tables("guide/money.md", "what happens")
+        for line in table.splitlines()
+    ]
+    quoted = [quote for cell in cells for quote in re.findall(r"`([^`]+)`", cell)]
+    assert len(quoted) > 40
+    return [*quoted, *re.findall(r"the log says so: `([^`]+)`", doc_snippets.text("guide/record.md"))]
+
+
+@pytest.mark.parametrize("line", sorted(set(logged_lines())))
+def test_every_line_of_the_log_that_is_quoted_is_one_that_the_code_writes(line):
+    assert any(doc_texts.holds(text, line) for text in doc_texts.texts())
+
+
+def test_a_line_that_the_code_does_not_write_is_found_out():
+    line = "Reattached to request <id>, sold <age> s ago"
+    assert not any(doc_texts.holds(text, line) for text in doc_texts.texts())
+
+
+def test_the_page_on_the_record_names_its_places():
+    page = doc_snippets.text("guide/record.md")
+    assert f"key `{STATE_KEY}`" in page
+    assert f"/state-store/{STATE_KEY}?" in page
+    assert f"the folder `{FOLDER}/`" in page
+    assert f"last {MOST} requests" in page
+    assert f"more than {MOST} different requests" in page
+    for shown, map_index in (("<task_id>.<digest>.json", -1), ("<task_id>.<map_index>.<digest>.json", 3)):
+        assert f"`{shown}`" in page
+        pattern = re.escape(shown).replace("<task_id>", "video").replace("<map_index>", "3")
+        name = Whose("dag", "run", "video", map_index).file_name
+        assert re.fullmatch(pattern.replace("<digest>", "[0-9a-f]+"), name)
 
 
 def test_every_page_is_in_the_table_of_contents():

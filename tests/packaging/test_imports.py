@@ -20,7 +20,11 @@ elapsed = time.perf_counter() - start
 print(json.dumps({{"seconds": elapsed, "modules": sorted(set(sys.modules) - before)}}))
 """
 
-MODULES = ["airflow_ltx.operators.ltx", "airflow_ltx.sensors.segmind"]
+MODULES = [
+    "airflow_ltx.operators.ltx",
+    "airflow_ltx.sensors.segmind",
+    "airflow_ltx.transfers.segmind_to_object_storage",
+]
 
 
 def _import_in_a_new_process(module: str) -> dict:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import airflow
 import pytest
-from jsonschema import validate
+from jsonschema import ValidationError, validate
 
 import airflow_ltx
+from airflow_ltx.durability.policies import CHOICES
 from airflow_ltx.get_provider_info import get_provider_info
 
 INFO = get_provider_info()
@@ -39,9 +40,18 @@ def test_every_module_of_a_kind_is_named():
         public = {
             f"airflow_ltx.{kind}.{path.stem}"
             for path in (root / kind).glob("*.py")
-            if not path.stem.startswith("_") and path.stem not in ("deferral", "event", "early_event")
+            if not path.stem.startswith("_")
+            and path.stem not in ("deferral", "event", "early_event", "landing")
         }
         assert public == {module for entry in INFO[kind] for module in entry["python-modules"]}
+
+
+def test_every_transfer_is_named_and_exists():
+    root = Path(airflow_ltx.__file__).parent / "transfers"
+    public = {f"airflow_ltx.transfers.{path.stem}" for path in root.glob("*.py") if path.stem[0] != "_"}
+    named = {entry["python-module"] for entry in INFO["transfers"]}
+    assert named == public
+    assert all(map(import_module, named))
 
 
 def test_the_connection_type_is_the_hooks():
@@ -60,4 +70,30 @@ def test_airflow_finds_the_hook_and_its_form():
     behaviour = manager.field_behaviours["segmind"]
     assert behaviour["relabeling"]["password"] == "API key"
     fields = {name.rpartition("__")[2] for name in manager.connection_form_widgets if "segmind" in name}
-    assert fields == {"timeout", "history_url", "upload_url"}
+    assert fields == {"timeout", "history_url", "upload_url", "allow_private_hosts", *CHOICES}
+
+
+@pytest.mark.parametrize("policy", CHOICES)
+def test_the_form_offers_each_policys_values_or_none_of_them(policy):
+    (connection,) = INFO["connection-types"]
+    schema = connection["conn-fields"][policy]["schema"]
+    assert schema["enum"] == [*CHOICES[policy], None]
+    for value in schema["enum"]:
+        validate(value, schema)
+    with pytest.raises(ValidationError):
+        validate("forget", schema)
+
+
+@pytest.mark.parametrize("policy", CHOICES)
+def test_airflow_knows_each_policy_as_an_option_that_is_not_set(policy, monkeypatch):
+    from airflow.configuration import conf as of_airflow
+    from airflow.sdk.configuration import conf as of_tasks
+
+    told = of_airflow.configuration_description["segmind"]["options"][policy]
+    assert told["default"] is None
+    assert f"The default is {CHOICES[policy][0]}." in told["description"]
+    for conf in (of_airflow, of_tasks):
+        assert conf.get("segmind", policy, fallback=None) is None
+    monkeypatch.setenv(f"AIRFLOW__SEGMIND__{policy.upper()}", CHOICES[policy][1])
+    for conf in (of_airflow, of_tasks):
+        assert conf.get("segmind", policy, fallback=None) == CHOICES[policy][1]

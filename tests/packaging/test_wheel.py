@@ -14,6 +14,8 @@ import pytest
 
 import airflow_ltx
 
+pytestmark = pytest.mark.checkout
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -25,7 +27,7 @@ def wheel(tmp_path_factory) -> Path:
         PROJECT,
         source,
         ignore=shutil.ignore_patterns(
-            ".venv", ".git", "demo-output", "__pycache__", ".*_cache", ".hypothesis"
+            ".venv", ".matrix", ".node", ".git", "demo-output", "__pycache__", ".*_cache", ".hypothesis"
         ),
     )
     out = tmp_path_factory.mktemp("dist")

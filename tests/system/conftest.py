@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from servers.ministack import MiniStack
+from servers.store import Store, fresh_store
 
-from local_airflow import COMPONENTS, LocalAirflow, TaskInstance, tail
+from local_airflow import COMPONENTS, TRIGGERER, LocalAirflow, TaskInstance, tail
 from local_emulator import LocalEmulator
 from showcase.service import Service
 
+pytest.register_assert_rewrite("scenario")
+
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent.parent / "dags_examples"
+INFERENCE = 2.0
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Stack:
-    """What the session shares: `output` is where the example DAGs put their videos."""
+    """What the session shares: `output` is where the example DAGs put their videos, `bucket` where those put
+    them that are landed by the triggerer."""
 
     airflow: LocalAirflow
     emulator: LocalEmulator
     output: Path
+    bucket: Store
 
     def run(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, timeout: float = 180) -> Run:
         """Run a DAG once and return how it ended, green or not."""
@@ -59,11 +66,18 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def airflow_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    assert MiniStack.missing() is None, MiniStack.missing()
+    with MiniStack(tmp_path_factory.mktemp("ministack")) as server, fresh_store(server) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def airflow_stack(tmp_path_factory: pytest.TempPathFactory, bucket: Store) -> Iterator[Stack]:
     output = tmp_path_factory.mktemp("videos")
     folders = [folder for folder in (EXAMPLES, HERE / "dags") if folder.is_dir()]
     with LocalEmulator(
-        queue_seconds=0.5, inference_seconds=2, home=tmp_path_factory.mktemp("emulator")
+        queue_seconds=0.5, inference_seconds=INFERENCE, home=tmp_path_factory.mktemp("emulator")
     ) as emulator:
         service = Service(base_url=emulator.base_url, key=emulator.key, emulated=True)
         airflow = LocalAirflow(
@@ -76,10 +90,35 @@ def airflow_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
                     {**json.loads(service.connection()), "extra": {"timeout": 1}}
                 ),
                 "AIRFLOW_VAR_LTX_DESTINATION": f"file://{output}/",
+                "AIRFLOW_VAR_LTX_BUCKET": bucket.uri(),
+                **bucket.environment,
             },
         )
         with airflow:
-            yield Stack(airflow, emulator, output)
+            yield Stack(airflow, emulator, output, bucket)
+
+
+@pytest.fixture
+def inference(airflow_stack: Stack) -> Iterator[Callable[[float], None]]:
+    """Sets how long the requests run that are submitted from then on."""
+    yield lambda seconds: airflow_stack.emulator.configure(inference_seconds=seconds)
+    airflow_stack.emulator.configure(inference_seconds=INFERENCE)
+
+
+@pytest.fixture
+def triggerer(airflow_stack: Stack) -> Iterator[LocalAirflow]:
+    """The stack, whose one triggerer may be killed."""
+    airflow = airflow_stack.airflow
+    yield airflow
+    airflow.revive(TRIGGERER)
+
+
+@pytest.fixture
+def start_second(triggerer: LocalAirflow) -> Iterator[Callable[[], None]]:
+    """Starts another triggerer beside the one."""
+    name = "second-triggerer"
+    yield lambda: triggerer.start_another(TRIGGERER, name)
+    triggerer.stop_component(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,7 +15,7 @@ SAID: dict[str, tuple[int, list[str]]] = {
     "no_credits": (1, ["HTTP 402", "You have 0.0 credits", "Nothing was billed", "add credits"]),
     "no_model": (1, ["HTTP 404", "Nothing was billed", "No model has the slug 'no-such-model'"]),
     "template": (1, ["steps is '51'; it must be a whole number from 1 to 50", "Nothing was sent or billed"]),
-    "scheme": (1, ["has the scheme 's3'; this version lands to file://", "Nothing was sent or billed"]),
+    "scheme": (1, ["has the scheme 'oss'; this version lands to file://", "Nothing was sent or billed"]),
     "mapped[0]": (1, ["length is 98; it must be one of 97, 129", "Nothing was sent or billed"]),
     "mapped[1]": (1, ["length is 'long'; it must be one of", "Nothing was sent or billed"]),
     "mapped[2]": (1, ["length is [97]; it must be one of", "Nothing was sent or billed"]),

@@ -83,7 +83,7 @@ def test_the_example_dag_ends_in_its_video(demo):
     (bought,) = demo.emulator("ledger")["submissions"][before:]
     assert bought["outcome"] == "COMPLETED"
     output = demo.compose.folder("./demo-output")
-    (file,) = output.iterdir()
+    (file,) = output.glob("*.mp4")
     facts = inspect(file)
     assert (facts.codec, facts.width, facts.height, facts.frames) == ("h264", 768, 512, 97)
     result = api.xcoms(DAG, run_id, "make_video")["return_value"]

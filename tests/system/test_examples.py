@@ -55,15 +55,24 @@ def landed(result: dict) -> Path:
     return file
 
 
-def test_a_day_without_a_run_buys_nothing_and_unpausing_buys_one_video(airflow_stack, bought):
-    api, dag_id = airflow_stack.airflow.api, "ltx_scheduled_text_to_video"
-    airflow_stack.airflow.wait_for_dags(dag_id)
-    assert bought() == []
-    api.unpause(dag_id)
+def only_run(api, dag_id: str) -> dict:
+    """The one run that a DAG gets by itself."""
     deadline = time.monotonic() + 60
     while not (runs := api.runs(dag_id)) and time.monotonic() < deadline:
         time.sleep(0.5)
     (run,) = runs
+    return run
+
+
+def test_unpausing_a_scheduled_dag_buys_one_video_and_starts_what_is_scheduled_on_its_asset(
+    airflow_stack, bought
+):
+    api, dag_id, consumer = airflow_stack.airflow.api, "ltx_scheduled_text_to_video", "ltx_on_new_clip"
+    airflow_stack.airflow.wait_for_dags(dag_id, consumer)
+    assert bought() == []
+    api.unpause(consumer)
+    api.unpause(dag_id)
+    run = only_run(api, dag_id)
     assert run["run_type"] == "scheduled"
     assert api.wait_for_run(dag_id, run["dag_run_id"], timeout=120) == "success"
     # start_date lies months back: with catchup there would be a run for each day since.
@@ -71,6 +80,13 @@ def test_a_day_without_a_run_buys_nothing_and_unpausing_buys_one_video(airflow_s
     result = api.xcoms(dag_id, run["dag_run_id"], "make_video")["return_value"]
     assert landed(result).parent.name == run["run_after"][:10]
     assert bought()[0]["body"]["aspect_ratio"] == "16:9"
+
+    told = only_run(api, consumer)
+    assert told["run_type"] == "asset_triggered"
+    assert api.wait_for_run(consumer, told["dag_run_id"], timeout=120) == "success"
+    page = landed(result).with_suffix(".html")
+    assert f"Request {result['request_id']}, ${result['cost']:.2f}" in page.read_text()
+    assert api.xcoms(consumer, told["dag_run_id"], "make_page", 0)["return_value"].endswith(str(page))
 
 
 def test_mapped_prompts_run_two_at_a_time_deferred_ones_included(airflow_stack, bought):

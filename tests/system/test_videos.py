@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
+from scenario import frames
 
 RUNS = int(os.environ.get("SIX_VIDEOS_RUNS", "2"))
 """Runs in a row of the mapped DAG; more of them to hunt for rare failures."""
@@ -20,14 +20,6 @@ def submissions(stack, run) -> list[dict[str, Any]]:
         for entry in stack.emulator.ledger()["submissions"]
         if entry["request_id"] and run.run_id in str(entry["body"])
     ]
-
-
-def frames(path: Path) -> tuple[str, int, int, int]:
-    """Codec, width, height and number of frames, by decoding the file."""
-    with av.open(str(path)) as film:
-        stream = film.streams.video[0]
-        count = sum(1 for _ in film.decode(video=0))
-        return stream.codec_context.name, stream.width, stream.height, count
 
 
 def xcoms(stack, run, map_index: int = -1) -> dict[str, Any]:
@@ -75,7 +67,7 @@ def test_six_mapped_videos_land_with_one_submit_each(airflow_stack, number):
     assert [(task.state, task.try_number) for task in run.tasks] == [("success", 1)] * 6
     bought = submissions(airflow_stack, run)
     assert len(bought) == len({entry["body"]["prompt"] for entry in bought}) == 6
-    files = sorted((airflow_stack.output / run.run_id).iterdir())
+    files = sorted((airflow_stack.output / run.run_id).glob("*.mp4"))
     assert [file.name for file in files] == sorted(f"{entry['request_id']}.mp4" for entry in bought)
     returned = [xcoms(airflow_stack, run, index)["return_value"] for index in range(6)]
     assert [result["bytes"] for result in returned] == [
@@ -90,7 +82,10 @@ def test_values_of_an_upstream_task_are_checked_before_money_is_spent(airflow_st
     # The third fails for good at its first try, in spite of its retries.
     assert states == {0: ("success", 1), 1: ("success", 1), 2: ("failed", 1)}, airflow_stack.logs(run)
     bodies = [entry["body"] for entry in airflow_stack.emulator.ledger()["submissions"][before:]]
-    assert sorted(bodies, key=lambda body: body["prompt"]) == [
+    bodies.sort(key=lambda body: body["prompt"])
+    drawn = bodies[0].pop("seed")
+    assert xcoms(airflow_stack, run, 0)["return_value"]["seed"] == drawn
+    assert bodies == [
         {"prompt": "a first one", "target_size": 512},
         {"prompt": "a second one", "target_size": 512, "seed": 7},
     ]
@@ -132,7 +127,8 @@ def test_natively_rendered_values_are_taken_for_what_they_mean(airflow_stack):
     run = airflow_stack.run("native_rendering")
     assert run.state == "success", airflow_stack.logs(run)
     (bought,) = airflow_stack.emulator.ledger()["submissions"][before:]
-    assert bought["body"] == {"prompt": "123", "target_size": 512, "cfg": 3.5}
+    body = {name: value for name, value in bought["body"].items() if name != "seed"}
+    assert body == {"prompt": "123", "target_size": 512, "cfg": 3.5}
 
 
 def test_a_wrong_key_fails_for_good_and_says_so(airflow_stack):
@@ -162,12 +158,14 @@ def test_any_other_model_and_a_task_that_takes_its_result(airflow_stack):
     assert xcoms(airflow_stack, run)["request_id"] == bought["request_id"]
 
 
-def test_a_cleared_success_buys_a_new_video(airflow_stack):
+def test_a_cleared_success_returns_what_it_has(airflow_stack):
     run = airflow_stack.run("blocking_video")
     assert run.state == "success", airflow_stack.logs(run)
+    first = xcoms(airflow_stack, run)["return_value"]
     airflow_stack.airflow.api.clear(run.dag_id, run.run_id)
     assert airflow_stack.airflow.api.wait_for_run(run.dag_id, run.run_id, timeout=120) == "success"
-    assert len(submissions(airflow_stack, run)) == 2
+    assert xcoms(airflow_stack, run)["return_value"] == {**first, "reused": True}
+    assert len(submissions(airflow_stack, run)) == 1
 
 
 def test_no_log_of_any_process_holds_the_key(airflow_stack):

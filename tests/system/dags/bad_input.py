@@ -28,5 +28,5 @@ with DAG("bad_values", schedule=None):
         return [98, "long", [97]]
 
     LTXSubmitOperator(task_id="template", prompt=PROMPT, steps="{{ 50 + 1 }}", **QUICK)
-    LTXSubmitOperator(task_id="scheme", prompt=PROMPT, destination="{{ 's3' }}://bucket/videos/", **QUICK)
+    LTXSubmitOperator(task_id="scheme", prompt=PROMPT, destination="{{ 'oss' }}://bucket/videos/", **QUICK)
     LTXSubmitOperator.partial(task_id="mapped", prompt=PROMPT, **QUICK).expand(length=lengths())

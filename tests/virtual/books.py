@@ -1,0 +1,350 @@
+"""The books of a world: who bought what, by the emulator's ledger, and what must hold at any time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_ltx.durability.fingerprint import marks
+from airflow_ltx.durability.record import Phase, Record
+from airflow_ltx.durability.record import Purchase as Recorded
+from airflow_ltx.emulator.ledger import Submission
+from tests.virtual.clock import VirtualClock
+from tests.virtual.processes import errand
+from tests.virtual.service import VirtualService, content
+from tests.virtual.tasks import Errand, State, Task
+
+PROMPTS = tuple(
+    f"Scene {number}: a lighthouse on a cliff at dusk, waves breaking far below, slow aerial shot moving "
+    "towards the lantern as it lights up, warm light against a deep blue sky, cinematic, fine grain"
+    for number in range(3)
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an author asks for. Two that are equal are the same purchase."""
+
+    scene: int = 0
+    image: int | None = None
+    seed: int | None = None
+
+    def parameters(self, signature: int) -> dict[str, Any]:
+        """As they are written; ``signature`` is of the link to the image."""
+        chosen: dict[str, Any] = {"prompt": PROMPTS[self.scene]}
+        if self.image is not None:
+            chosen["image"] = f"https://images.test/{self.image}.png?signature={signature}"
+        if self.seed is not None:
+            chosen["seed"] = self.seed
+        return chosen
+
+    def fits(self, body: dict[str, Any]) -> bool:
+        """Whether this is what ``body`` asks for."""
+        asked = self.parameters(0)
+        return all(
+            str(body.get(name)).partition("?")[0] == str(asked.get(name)).partition("?")[0]
+            for name in ("prompt", "image", *(("seed",) if self.seed is not None else ()))
+        )
+
+
+@dataclass(eq=False)
+class Purchase:
+    """An accepted submit, and whose it is.
+
+    :param intent_at: When the intent was recorded, where anything is.
+    :param given_up: Its author asked for another one in its place.
+    """
+
+    task: Task
+    order: Order
+    submission: Submission
+    try_number: int
+    intent_at: float
+    given_up: bool = False
+
+    @property
+    def request_id(self) -> str:
+        """The service's name of it."""
+        assert self.submission.request_id is not None
+        return self.submission.request_id
+
+
+@dataclass(frozen=True)
+class _Note:
+    task: Task
+    order: Order
+    try_number: int
+    intent_at: float
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What of a task's arguments decides whether it may buy.
+
+    :param memory: There is a place that outlives a try.
+    :param drawn_seeds: A seed is drawn where the author gives none.
+    """
+
+    memory: bool
+    drawn_seeds: bool
+    timeout: float
+    on_orphaned_intent: str
+    on_clear: str
+    on_stale_state: str
+
+
+class Books:
+    """Kept by somebody who sees everything and is asked nothing.
+
+    :param folder: Where files land.
+    :param told: All lines of all logs.
+    """
+
+    def __init__(
+        self,
+        clock: VirtualClock,
+        service: VirtualService,
+        tasks: list[Task],
+        folder: Path,
+        told: list[str],
+        terms: Terms,
+    ) -> None:
+        self.purchases: list[Purchase] = []
+        self.terms = terms
+        self._wrong: list[str] = []
+        self._clock = clock
+        self._ledger = service.core.ledger
+        self._tasks = tasks
+        self._folder = folder
+        self._told = told
+        self._given_up_tries: dict[Task, int] = {}
+        self._intents: dict[tuple[Task, Order], float] = {}
+        self._last_search: defaultdict[Task, set[str] | None] = defaultdict(set)
+        service.on_sent = self._sent
+        service.on_accepted = self._accepted
+        service.on_history = self._searched
+
+    def of(self, task: Task, order: Order) -> list[Purchase]:
+        """What was bought of an order for a task, has not failed, and was not given up."""
+        return [
+            purchase
+            for purchase in self.purchases
+            if purchase.task is task
+            and purchase.order == order
+            and not purchase.given_up
+            and purchase.submission.outcome(self._clock.now) != "FAILED"
+        ]
+
+    def collectable(self, task: Task, order: Order) -> set[str]:
+        """Ids of what was bought, will not fail, and can be found again by what is on record."""
+        if not self.terms.memory:
+            return set()
+        recorded = {bought.request_id for record in self._records(task) for bought in record.purchases}
+        return {
+            purchase.request_id
+            for purchase in self.of(task, order)
+            if purchase.submission.job is not None
+            and purchase.submission.job.error is None
+            and (purchase.request_id in recorded or self._unmistakable(purchase))
+        }
+
+    def cleared(self, task: Task) -> None:
+        """A person cleared a task."""
+        if self.terms.on_clear == "regenerate":
+            self._given_up_tries[task] = task.tries
+            for purchase in self.purchases:
+                purchase.given_up = purchase.given_up or purchase.task is task
+
+    def check(self) -> None:
+        """Nothing paid twice, no green task without its bytes, no lost id."""
+        assert not self._wrong, self._wrong[0]
+        for task in self._tasks:
+            if task.state is State.SUCCESS:
+                self._check_file(task)
+        for purchase in self.purchases:
+            billed = purchase.submission.outcome(self._clock.now) != "FAILED"
+            if self.terms.memory and billed and not purchase.given_up and not self._look_alikes(purchase):
+                assert self.is_known(purchase), f"{purchase.request_id} of {purchase.task.name} is lost"
+
+    def is_known(self, purchase: Purchase) -> bool:
+        """Whether somebody can still find out which request it was: by its id, or by a search for it."""
+        if any(purchase.request_id in text for text in self._everything_kept()):
+            return True
+        return any(
+            bought.phase is Phase.INTENT
+            and (bought.intent_at == purchase.intent_at or self._supersedes(bought, purchase))
+            for record in self._records(purchase.task)
+            for bought in record.purchases
+        )
+
+    def _supersedes(self, intent: Recorded, purchase: Purchase) -> bool:
+        """Whether a task was about to buy anew after a search in vain, as its author asked for.
+
+        What arrives after that has the same body, and is found in the place of the new one.
+        """
+        if self.terms.on_orphaned_intent != "resubmit":
+            return False
+        if intent.intent_at < purchase.intent_at + self.terms.timeout:
+            return False
+        body = purchase.submission.body or {}
+        return purchase.submission.time < intent.intent_at or dict(intent.marks) == marks(body)
+
+    def check_end(self, task: Task) -> None:
+        """What a task that will not be retried leaves behind."""
+        if self.terms.on_stale_state == "resubmit":
+            left = self.collectable(task, task.orders[-1])
+            assert not left, f"{task.name} was given up for good, and left {left} behind"
+
+    def check_return_value(self, task: Task) -> None:
+        """What a task that has just become green returned."""
+        result = task.result
+        submission = self._ledger.of(result["request_id"])
+        assert submission.job is not None
+        assert submission.body is not None
+        assert any(order.fits(submission.body) for order in task.orders), "it is another prompt's"
+        # Each is there unless it was refused.
+        for key in ("request_id", "output_url"):
+            assert task.xcom.get(key, result[key]) == result[key]
+        (bought,) = [p for p in self.purchases if p.submission is submission]
+        assert bought.task is task or not self._unmistakable(bought), f"it is {bought.task.name}'s"
+        if bought.task is task and not bought.given_up:
+            assert result["reused"] is (bought.try_number != task.tries)
+        if not task.operator.wait_for_completion:
+            assert (result["status"], result["uri"]) == ("QUEUED", None)
+            return
+        assert submission.outcome(self._clock.now) == "COMPLETED"
+        assert result["status"] == "COMPLETED"
+        assert result["output_url"].endswith(submission.job.video.file_name)
+        # A row of the history tells no seed; the record has what was drawn, the task what was given.
+        drawn = self.terms.drawn_seeds and bought.order.seed is None
+        given = self.terms.drawn_seeds and bought.order == task.orders[-1] and not drawn
+        known = (drawn and self.terms.memory) or given or self._clock.now < submission.time + 3600
+        assert result["seed"] == submission.job.seed or (result["seed"] is None and not known)
+        self._check_file(task)
+
+    def _unmistakable(self, purchase: Purchase) -> bool:
+        """Whether no other request can have its body."""
+        return self.terms.drawn_seeds and purchase.order.seed is None
+
+    def _look_alikes(self, purchase: Purchase) -> list[Purchase]:
+        """Others' purchases of the same, and what was given up: a task whose own answer was lost may have
+        taken up one of them."""
+        return [
+            other
+            for other in self.purchases
+            if (other.task is not purchase.task or other.given_up)
+            and other is not purchase
+            and other.submission.body == purchase.submission.body
+        ]
+
+    def _check_file(self, task: Task) -> None:
+        result = task.result
+        if task.operator.destination is None:
+            assert result["uri"] is None
+            return
+        job = self._ledger.of(result["request_id"]).job
+        assert job is not None
+        landed = Path(result["uri"].removeprefix("file://")).read_bytes()
+        assert landed == content(job.video), f"{result['uri']} does not hold the video of {job.request_id}"
+        assert result["bytes"] == len(landed)
+        assert result["sha256"] == hashlib.sha256(landed).hexdigest()
+
+    def _sent(self, body: dict[str, Any]) -> _Note:
+        about = errand()
+        assert isinstance(about, Errand)
+        task = about.task
+        order = next((order for order in reversed(about.orders) if order.fits(body)), None)
+        if order is None:
+            self._wrong.append(f"{task.name} asks for what its author did not: {body}")
+            order = about.orders[-1]
+        intents = [
+            bought.intent_at
+            for record in self._records(task)
+            for bought in record.purchases[-1:]
+            if bought.phase is Phase.INTENT
+        ]
+        if self.terms.memory and not intents:
+            self._wrong.append(f"{task.name} buys without a record of its intent")
+        intent_at = max(intents, default=0.0)
+        if self.terms.memory:
+            for earlier in self.of(task, order):
+                wrong = self._objection(earlier, intent_at)
+                if wrong is not None:
+                    # Raised here, it would be taken for a broken connection.
+                    self._wrong.append(wrong)
+                earlier.given_up = True
+            if self.terms.on_stale_state == "fail":
+                self._wrong += self._left_behind(task, order)
+        self._intents[task, order] = intent_at
+        return _Note(task, order, about.try_number, intent_at)
+
+    def _left_behind(self, task: Task, order: Order) -> Iterator[str]:
+        """What an author who forbade it would be angry about."""
+        wanted = [purchase for purchase in self.purchases if purchase.task is task and not purchase.given_up]
+        for latest in wanted[-1:]:
+            outcome = latest.submission.outcome(self._clock.now)
+            recorded = [bought for record in self._records(task) for bought in record.purchases]
+            landed = {bought.request_id for bought in recorded if bought.phase is Phase.LANDED}
+            if latest.order != order and outcome != "FAILED" and latest.request_id not in landed:
+                yield f"{task.name} leaves {latest.request_id} behind, which is {outcome}"
+
+    def _accepted(self, submission: Submission, note: _Note) -> None:
+        new = Purchase(note.task, note.order, submission, note.try_number, note.intent_at)
+        # It may have been under way for longer than its task had patience.
+        new.given_up = note.try_number <= self._given_up_tries.get(note.task, 0)
+        if not new.given_up and self._intents[note.task, note.order] > note.intent_at:
+            if self.terms.memory and self.terms.on_orphaned_intent != "resubmit":
+                self._wrong.append(
+                    f"{note.task.name} sent another submit while {new.request_id} was under way"
+                )
+            new.given_up = True
+        self.purchases.append(new)
+
+    def _objection(self, earlier: Purchase, intent_at: float) -> str | None:
+        """Why nothing may be bought beside an earlier purchase; None if its author has asked for that."""
+        outcome = earlier.submission.outcome(self._clock.now)
+        wrong = f"{earlier.task.name} buys beside {earlier.request_id}, which is {outcome}"
+        seen = self._last_search[earlier.task]
+        if self.terms.on_orphaned_intent != "resubmit":
+            return wrong
+        if intent_at < earlier.intent_at + self.terms.timeout:
+            return f"{wrong}, before it was looked for to the end"
+        if any(earlier.request_id in text for text in self._what_tasks_can_read()):
+            return f"{wrong}, and whose id was known"
+        if seen is None:
+            return f"{wrong}, and the history could not be read"
+        if earlier.request_id in seen:
+            return f"{wrong}, and was in the history"
+        return None
+
+    def _searched(self, rows: list[dict[str, Any]] | None) -> None:
+        told = None if rows is None else {row["request_id"] for row in rows}
+        self._last_search[errand().task] = told
+
+    def _records(self, task: Task) -> Iterator[Record]:
+        kept: list[Any] = []
+        if task.kept is not None:
+            kept += [json.loads(text) for text in task.kept.values.values()]
+        for file in self._folder.rglob(f"_segmind/*.{task.index}.*.json"):
+            kept.append(json.loads(file.read_text()))
+        for told in kept:
+            record = Record.from_json(told)
+            assert record is not None, f"no record: {told}"
+            yield record
+
+    def _everything_kept(self) -> Iterator[str]:
+        yield from self._told
+        yield from self._what_tasks_can_read()
+
+    def _what_tasks_can_read(self) -> Iterator[str]:
+        for task in self._tasks:
+            yield from map(str, task.xcom.values())
+            if task.kept is not None:
+                yield from task.kept.values.values()
+        for file in self._folder.rglob("_segmind/*.json"):
+            yield file.read_text()
