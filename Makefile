@@ -10,6 +10,17 @@ STAMPS := $(VENV)/.stamps
 BASE := $(STAMPS)/base
 DEV := $(STAMPS)/dev
 
+# Airflow 3.2.2 comes with pinned dependencies, so it is always the same. The newest 3.3 is what a user gets today, so
+# it is looked for once a day.
+MATRIX := .matrix
+OLDEST := $(MATRIX)/3.2.2/.installed
+NEWEST := $(MATRIX)/3.3/.installed-$(shell date +%F)
+
+# Not Python, so not in .venv.
+NODE := .node
+AZURITE_VERSION := 3.35.0
+AZURITE := $(NODE)/.azurite-$(AZURITE_VERSION)
+
 # A bytecode cache is half of an Airflow's first boot; scripts started from here should leave one.
 unexport PYTHONDONTWRITEBYTECODE
 # A path of the caller's shell would import somebody else's packages.
@@ -33,16 +44,32 @@ up: $(BASE) ## The same Airflow left running, with its UI; Ctrl-C ends it
 
 .PHONY: test
 test: $(DEV) ## Every test (ARGS= goes to pytest)
-	@$(call pytest,not system,-n $(WORKERS))
-	@$(call pytest,system,)
+	@$(call pytest,$(BIN),not system,-n $(WORKERS))
+	@$(call pytest,$(BIN),system,)
 
 .PHONY: test-unit
 test-unit: $(DEV) ## Tests that start no Airflow
-	@$(call pytest,not system,-n $(WORKERS))
+	@$(call pytest,$(BIN),not system,-n $(WORKERS))
 
 .PHONY: test-system
 test-system: $(DEV) ## Tests that start a real Airflow, one after the other
-	@$(call pytest,system,)
+	@$(call pytest,$(BIN),system,)
+
+.PHONY: matrix matrix-oldest matrix-newest
+matrix: matrix-oldest matrix-newest ## The tests that start no Airflow, on 3.2.2 and on the newest 3.3
+
+matrix-oldest: $(OLDEST)
+	@$(call matrix,$(<D)/bin)
+
+matrix-newest: $(NEWEST)
+	@$(call matrix,$(<D)/bin)
+
+.PHONY: azurite
+azurite: $(AZURITE) ## Azurite, by npm, for the tests that store in Azure; without it they are skipped
+
+.PHONY: soak
+soak: $(DEV) ## 100 000 examples of the state machine of purchases; some hours
+	@LTX_EXAMPLES=100000 $(BIN)/python -m pytest tests/stateful/test_paid_once_machine.py -n $(WORKERS) --timeout=0 $(ARGS)
 
 .PHONY: lint
 lint: $(DEV) ## ruff, ruff format, mypy
@@ -58,24 +85,30 @@ docs: $(DEV) ## The documentation as a site in docs/_build/html; warnings are er
 install: $(DEV) ## Only what the targets above install by themselves
 
 .PHONY: clean
-clean: ## Remove .venv and every cache; demo-output/ stays
-	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## Remove .venv, .matrix, .node and every cache; demo-output/ stays
+	rm -rf $(VENV) $(MATRIX) $(NODE) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Code 5 is "no test chosen": ARGS may name tests of one kind only.
 define pytest
-$(BIN)/python -m pytest -m "$(1)" $(2) $(ARGS) || { code=$$?; [ $$code -eq 5 ] && [ -n "$(ARGS)" ] || exit $$code; }
+$(1)/python -m pytest -m "$(2)" $(3) $(ARGS) || { code=$$?; [ $$code -eq 5 ] && [ -n "$(ARGS)" ] || exit $$code; }
+endef
+
+# What starts processes has tools of its own, which are imported before a marker can leave it out.
+define matrix
+$(1)/python -c 'from importlib.metadata import version; print("Airflow", version("apache-airflow"))' && \
+LTX_EXAMPLES=200 $(call pytest,$(1),not system and not checkout,-n $(WORKERS) --ignore=tests/system --ignore=tests/storage)
 endef
 
 # A stamp is written last, so an interrupted installation is not taken for a finished one. uv does in seconds what
 # takes pip a minute; pip does it where there is no uv for the platform, or where only pip knows the way to an index.
 define install
-rm -f $@ && mkdir -p $(STAMPS) && \
+rm -f $@ && mkdir -p $(@D) && \
 { $(BIN)/python -m uv --version >/dev/null 2>&1 && \
-	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt $(1); } || \
+	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(1)/python $(2); } || \
 { echo "Not with uv; trying pip, which takes longer." && \
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" && \
-	$(BIN)/python -m pip install --quiet -c constraints.txt $(1); } && touch $@
+	$(1)/python -m pip install --quiet --upgrade "pip>=25.1" && \
+	$(1)/python -m pip install --quiet $(2); } && touch $@
 endef
 
 # An environment that works is used and one that make left half-made is made anew; any other is its owner's to delete.
@@ -101,8 +134,22 @@ $(STAMPS)/uv: $(VENV)/.created
 
 $(BASE): $(STAMPS)/uv pyproject.toml constraints.txt
 	@echo "Installing Airflow, the provider and the emulator into $(VENV) (once; a minute or two)"
-	@$(call install,-e ".[emulator]")
+	@$(call install,$(BIN),-c constraints.txt -e ".[emulator]")
 
 $(DEV): $(BASE)
 	@echo "Installing the tools for tests and lint into $(VENV)"
-	@$(call install,-e ".[emulator]" --group dev)
+	@$(call install,$(BIN),-c constraints.txt -e ".[emulator]" --group dev)
+
+$(AZURITE):
+	@echo "Installing Azurite $(AZURITE_VERSION) into $(NODE)"
+	@rm -rf $(NODE) && mkdir $(NODE)
+	@npm install --prefix $(NODE) --no-save --no-audit --no-fund --loglevel=error azurite@$(AZURITE_VERSION)
+	@touch $@
+
+$(OLDEST): constraints-3.2.2.txt
+$(OLDEST): VERSIONS := -c constraints-3.2.2.txt --group oldest
+$(NEWEST): VERSIONS := --group newest
+$(OLDEST) $(NEWEST): $(STAMPS)/uv pyproject.toml
+	@echo "Installing Airflow and what its tests need into $(@D)"
+	@rm -rf $(@D) && $(BIN)/python -m venv $(@D)
+	@$(call install,$(@D)/bin,-e ".[emulator]" $(VERSIONS))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset
 
 from airflow_ltx.operators.ltx import LTXSubmitOperator
 
@@ -43,6 +43,8 @@ with DAG(
         prompt="{{ params.scenes[dag_run.run_after.weekday()] }} {{ params.style }}",
         aspect_ratio="16:9",
         destination="{{ var.value.ltx_destination }}{{ dag_run.run_after | ds }}/",
+        # Its events say which file they are about; on_new_clip.py is scheduled on it.
+        outlets=[Asset("ltx_daily_clips")],
         retries=3,
         retry_delay=timedelta(minutes=1),
     )

@@ -1,7 +1,7 @@
 """Submit in one task, wait in another: for work between the two, or for a wait that is run again by itself.
 
-Clearing the sensor costs nothing; clearing the submit buys another clip. The sensor copies no file: the
-consumer fetches it from ``output_url``, which the service keeps for some days.
+Clearing the sensor costs nothing; clearing the submit returns the same request. The sensor copies no file:
+the consumer fetches it from ``output_url``, which the service keeps for some days.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def _path(*parts: str) -> str:
 
 
 class AirflowApi:
-    """Reads are repeated through a hiccup of the server, writes are not."""
+    """Reads are repeated through a hiccup of the server, writes are not. May be shared by threads."""
 
     def __init__(self, base_url: str, username: str, password: str, *, timeout: float = 30.0) -> None:
         self.base_url = base_url
@@ -97,6 +97,15 @@ class AirflowApi:
         except ApiError:
             return None
         return answer if isinstance(answer, dict) else None
+
+    def serves_workers(self) -> bool:
+        """Whether the API for workers answers. The first call has the server build it, for some seconds in
+        which it answers nobody: tasks that begin then run into their time-outs."""
+        try:
+            self._send("GET", "/execution/health", None, token=None)
+        except ApiError:
+            return False
+        return True
 
     def import_errors(self) -> list[ImportFailure]:
         rows = self.request("GET", "importErrors", limit=_PAGE)["import_errors"]
@@ -187,6 +196,18 @@ class AirflowApi:
             body["task_ids"] = list(task_ids)
         answer = self.request("POST", _path("dags", dag_id, "clearTaskInstances"), body)
         return int(answer["total_entries"])
+
+    def events(self, dag_id: str, run_id: str, event: str) -> list[str]:
+        """The texts of a run's entries of one kind in the audit log."""
+        answer = self.request("GET", "eventLogs", limit=_PAGE, dag_id=dag_id, run_id=run_id, event=event)
+        return [str(entry["extra"]) for entry in answer["event_logs"]]
+
+    def living_jobs(self, job_type: str) -> list[int]:
+        """Ids of the processes of a kind (`TriggererJob`, ...) that report to Airflow, the oldest first."""
+        answer = self.request(
+            "GET", "jobs", limit=_PAGE, order_by="id", job_type=job_type, job_state="running", is_alive="true"
+        )
+        return [int(job["id"]) for job in answer["jobs"]]
 
     def wait_for_run(
         self,

@@ -72,6 +72,10 @@ class Layout:
         return self.home / "logs"
 
     @property
+    def plugins(self) -> Path:
+        return self.home / "plugins"
+
+    @property
     def modules(self) -> Path:
         """Airflow itself puts this directory on the module path of all its processes."""
         return self.home / "config"
@@ -110,7 +114,7 @@ def base_settings(
     return {
         "core": {
             "dags_folder": str(folders[0]),
-            "plugins_folder": str(layout.home / "plugins"),
+            "plugins_folder": str(layout.plugins),
             "executor": "LocalExecutor",
             "parallelism": str(parallelism),
             "load_examples": "False",

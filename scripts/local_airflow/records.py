@@ -20,7 +20,11 @@ def _moment(text: str | None) -> datetime | None:
 
 @dataclass(frozen=True)
 class TaskInstance:
-    """One task of one run; `state` is None until the scheduler has looked at it."""
+    """One task of one run; `state` is None until the scheduler has looked at it.
+
+    `pid` is of the process that runs the task, or ran it last. `triggerer` is the id of the job that has its
+    trigger, `deferred` when that was stored; both only while the task is deferred.
+    """
 
     task_id: str
     map_index: int
@@ -30,9 +34,13 @@ class TaskInstance:
     start: datetime | None
     end: datetime | None
     duration: float | None
+    pid: int | None = None
+    triggerer: int | None = None
+    deferred: datetime | None = None
 
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> TaskInstance:
+        trigger = row.get("trigger") or {}
         return cls(
             task_id=row["task_id"],
             map_index=row["map_index"],
@@ -42,6 +50,9 @@ class TaskInstance:
             start=_moment(row["start_date"]),
             end=_moment(row["end_date"]),
             duration=row["duration"],
+            pid=row.get("pid"),
+            triggerer=trigger.get("triggerer_id"),
+            deferred=_moment(trigger.get("created_date")),
         )
 
     @property

@@ -44,6 +44,7 @@ _ARGUMENTS = {
     TRIGGERER: ["triggerer", "--skip-serve-logs"],
 }
 
+_PLUGIN = Path(__file__).with_name("in_turn.py")
 _LOOPBACK_HOST = 'def name() -> str:\n    return "127.0.0.1"\n'
 
 
@@ -116,7 +117,7 @@ class LocalAirflow:
     def start(self) -> Self:
         """Boot until all is healthy and the wanted DAGs are parsed; a failure leaves nothing running."""
         try:
-            self._prepare()
+            self.prepare()
             self._log_server.start()
             for component in COMPONENTS:
                 self._spawn(component)
@@ -127,13 +128,16 @@ class LocalAirflow:
             raise
         return self
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Make the home: configuration and database. `start` does; for who starts single components."""
         for folder in self._folders:
             if not folder.is_dir():
                 raise StackError(f"The DAG folder {folder} does not exist.")
         self.home.mkdir(parents=True, exist_ok=True)
         self._layout.modules.mkdir(exist_ok=True)
         (self._layout.modules / "loopback_host.py").write_text(_LOOPBACK_HOST)
+        self._layout.plugins.mkdir(exist_ok=True)
+        shutil.copy(_PLUGIN, self._layout.plugins)
         base = base_settings(
             self._layout,
             self._folders,
@@ -160,21 +164,25 @@ class LocalAirflow:
         path.touch(mode=0o600)
         path.write_text(text)
 
-    def _spawn(self, component: str) -> None:
+    def _spawn(self, component: str, name: str | None = None) -> None:
         command = [sys.executable, "-m", "airflow", *_ARGUMENTS[component]]
-        self._started[component] = time.time()
-        self._processes.spawn(component, command, env=self.env, cwd=self.home, log=self.log(component))
-        self._expected.add(component)
+        name = name or component
+        self._started[name] = time.time()
+        self._processes.spawn(name, command, env=self.env, cwd=self.home, log=self.log(name))
+        self._expected.add(name)
 
     def _wait(self, components: Sequence[str], dags: Sequence[str]) -> None:
         deadline = time.monotonic() + self._boot_timeout
         wanted = {component: self._started[component] for component in components}
         unparsed = list(dags)
+        unbuilt = API_SERVER in components
         while True:
             self.check()
             health = self.api.health()
             absent = missing(health, wanted)
             if health is not None:
+                unbuilt = unbuilt and not self.api.serves_workers()
+                absent += [API_SERVER] * unbuilt
                 self._refuse_import_errors()
                 unparsed = [dag_id for dag_id in unparsed if not self.api.dag_is_parsed(dag_id)]
             state = describe_wait(absent, unparsed)
@@ -235,10 +243,20 @@ class LocalAirflow:
         if wait:
             self._wait([component], [])
 
+    def start_another(self, component: str, name: str) -> None:
+        """Start one more process of a kind, as on a second machine. It goes by `name` and is not waited for:
+        Airflow's health report does not tell two of a kind apart (`api.living_jobs` does)."""
+        self._spawn(component, name)
+
     def stop_component(self, component: str) -> None:
         """End a component and everything below it."""
         self._expected.discard(component)
         self._processes.stop([component], grace=self._stop_grace)
+
+    def revive(self, component: str) -> None:
+        """Start a component anew that was killed, halted or stopped; one that nobody touched is left be."""
+        if component not in self._expected:
+            self.restart(component)
 
     def restart(self, component: str, *, wait: bool = True) -> None:
         self.stop_component(component)
