@@ -68,8 +68,13 @@ matrix-newest: $(NEWEST)
 azurite: $(AZURITE) ## Azurite, by npm, for the tests that store in Azure; without it they are skipped
 
 .PHONY: soak
-soak: $(DEV) ## 100 000 examples of the state machine of purchases; some hours
-	@LTX_EXAMPLES=100000 $(BIN)/python -m pytest tests/stateful/test_paid_once_machine.py -n $(WORKERS) --timeout=0 $(ARGS)
+soak: $(DEV) ## 100 000 examples of the state machine of purchases, 30 kills of each kind of writer; some hours
+	@LTX_EXAMPLES=100000 LTX_KILLS=30 $(BIN)/python -m pytest tests/stateful/test_paid_once_machine.py \
+		tests/storage/test_writers_that_end.py -n $(WORKERS) --timeout=0 $(ARGS)
+
+.PHONY: bench-landing
+bench-landing: $(DEV) ## Landing 100 MB beside a copy by hand with each storage's own SDK; quarter of an hour
+	@PYTHONPATH=.:scripts:tests/storage:benchmarks $(BIN)/python benchmarks/landing.py $(ARGS)
 
 .PHONY: lint
 lint: $(DEV) ## ruff, ruff format, mypy

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 from slow_host import BEGINNING, SlowHost
-from writers import Job, landed_by_a_writer, memory_of
+from writers import Job, landed_by_a_writer, measured
 
 from tests.protocol.file_host import answer, running_file_host
 
@@ -33,8 +33,8 @@ def test_a_large_file_passes_through_a_little_memory(store):
             Job(store.environment, host.url, store.uri("v/"), name)
             for host, name in ((small, "small"), (large, "large"))
         ]
-        landed, peak = memory_of(*jobs)
-    assert landed["size"] == large.size > 200 * 1024**2
-    assert landed["sha256"] == digest
+        result = measured(*jobs)
+    assert result.landed["size"] == large.size > 200 * 1024**2
+    assert result.landed["sha256"] == digest
     assert hashlib.sha256(store.read("v/large.mp4")).hexdigest() == digest
-    assert peak < MOST
+    assert result.peak < MOST

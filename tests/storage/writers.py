@@ -16,9 +16,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from airflow.sdk.execution_time.timeout import timeout
+from servers.fake_gcs import FakeGcs
 
 from airflow_ltx.landing.destination import parse_destination
 from airflow_ltx.landing.in_thread import in_thread
@@ -40,6 +41,8 @@ _PRELOADED = [
     "gcsfs",
     "s3fs",
 ]
+# Read when gcsfs is imported, which is before a job brings its environment.
+os.environ.update(FakeGcs.environment)
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(_PRELOADED)
 
@@ -136,19 +139,35 @@ def landed_by_a_writer(job: Job) -> dict[str, Any]:
     return told
 
 
-def memory_of(small: Job, large: Job) -> tuple[dict[str, Any], float]:
-    """Land a small file, then a large one, in one process: the second's answer, and by how many MiB its peak
-    was above what the process had after the first."""
+class Copying(Protocol):
+    """What can be measured: a :class:`Job`, or a copy that is compared with it."""
+
+    @property
+    def environment(self) -> Mapping[str, str]: ...
+    def land(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A landing's answer, its seconds, and by how many MiB its peak was above what the process had before."""
+
+    landed: dict[str, Any]
+    seconds: float
+    peak: float
+
+
+def measured(small: Copying, large: Copying) -> Measured:
+    """Land a small file, then a large one, which is measured, in one process."""
     ours, theirs = _FORKING.Pipe()
     process = _FORKING.Process(target=_measure, args=(small, large, theirs), daemon=True)
     process.start()
     theirs.close()
-    landed, idle, peak = ours.recv()
+    result: Measured = ours.recv()
     process.join(60)
-    return landed, (peak - idle) / 1024
+    return result
 
 
-def _measure(small: Job, large: Job, pipe: Connection) -> None:
+def _measure(small: Copying, large: Copying, pipe: Connection) -> None:
     os.environ.update(small.environment)
     sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     small.land()
@@ -156,8 +175,10 @@ def _measure(small: Job, large: Job, pipe: Connection) -> None:
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     idle = _kib("VmRSS")
+    began = time.monotonic()
     landed = large.land()
-    pipe.send((landed, idle, _kib("VmHWM")))
+    seconds = time.monotonic() - began
+    pipe.send(Measured(landed, seconds, (_kib("VmHWM") - idle) / 1024))
 
 
 def _kib(name: str) -> int:

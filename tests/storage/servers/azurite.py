@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from azure.storage.blob import BlobServiceClient, BlobType, ContentSettings
 
@@ -62,7 +63,7 @@ class Azurite(StorageServer):
         return self._connection(_WRONG_KEY)
 
     def objects_of(self, connection: str) -> AzureObjects:
-        return AzureObjects(json.loads(connection)["extra"]["connection_string"])
+        return AzureObjects.of(connection)
 
     def _connection(self, key: str) -> str:
         return connection("wasb", {"connection_string": self._connection_string(key)})
@@ -75,6 +76,10 @@ class Azurite(StorageServer):
 
 
 class AzureObjects:
+    @classmethod
+    def of(cls, connection: str) -> Self:
+        return cls(json.loads(connection)["extra"]["connection_string"])
+
     def __init__(self, connection_string: str) -> None:
         self.client = BlobServiceClient.from_connection_string(
             connection_string, retry_total=0, logging_enable=False
