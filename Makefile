@@ -74,7 +74,7 @@ soak: $(DEV) ## 100 000 examples of the state machine of purchases, 30 kills of 
 
 .PHONY: bench-landing
 bench-landing: $(DEV) ## Landing 100 MB beside a copy by hand with each storage's own SDK; quarter of an hour
-	@PYTHONPATH=.:scripts:tests/storage:benchmarks $(BIN)/python benchmarks/landing.py $(ARGS)
+	@AIRFLOW__LOGGING__LOGGING_LEVEL=ERROR PYTHONPATH=.:scripts:tests/storage:benchmarks $(BIN)/python benchmarks/landing.py $(ARGS)
 
 .PHONY: lint
 lint: $(DEV) ## ruff, ruff format, mypy

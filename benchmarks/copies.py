@@ -1,7 +1,7 @@
-"""What a team would write by hand to copy a file from a URL to a bucket, with each backend's own SDK.
+"""What a team would write by hand to copy a file from a URL to a bucket, with each backend's SDK.
 
-``one_at_a_time`` reads a part, sends it, and reads the next: little memory, one part in flight. ``default`` is
-the call that the SDK's documentation shows for a stream, with its own buffers and threads.
+``one_at_a_time`` reads a part, sends it, and reads the next: little memory, one part in flight. ``default``
+is the call that the SDK's documentation shows for a stream, with its own buffers and threads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ PART = 8 * 1024**2
 
 @dataclass(frozen=True)
 class Copy:
-    """A copy to be made in a process of its own, like a :class:`writers.Job`. ``how``: a method of a class below."""
+    """A copy to be made in a process of its own, like a :class:`writers.Job`.
+
+    ``how``: a method of a class below.
+    """
 
     how: str
     kind: str

@@ -1,14 +1,13 @@
 """A landing beside a copy by hand: seconds and memory, as a table of ratios.
 
-Each copy runs in a process of its own, after a small one that has opened all connections, and they take turns:
-what else the machine does meets all of them. What was stored is read back and compared.
+Each copy runs in a process of its own, after a small one that has opened all connections, and they take
+turns: what else the machine does meets all of them. What was stored is read back and compared.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import logging
 import shutil
 import statistics
 import sys
@@ -77,8 +76,6 @@ def table(kind: str, results: dict[str, list[Measured]]) -> tuple[list[str], boo
 
 
 def main() -> int:
-    # Azure's client logs each request, and Airflow has all that is logged shown.
-    logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
