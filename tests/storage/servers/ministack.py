@@ -35,6 +35,8 @@ class MiniStack(StorageServer):
             BIND_HOST="127.0.0.1",
             GATEWAY_PORT=str(self.port.number),
             SERVICES="s3",
+            # Otherwise it also takes MQTT, on every address of the machine, unless another one has the port.
+            IOT_MTLS_ENABLED="0",
             S3_PERSIST="0",
             PERSIST_STATE="0",
             STATE_DIR=str(self.folder / "state"),
