@@ -11,7 +11,7 @@ from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.endings import ending_error
 from airflow_ltx.segmind.models import Metrics, RequestResult, State
 from airflow_ltx.segmind.narrate import Narrator
-from airflow_ltx.segmind.polling import RECORD_KEPT, Ending, PollState
+from airflow_ltx.segmind.polling import RECORD_KEPT, Ending, Pacing, PollState
 from airflow_ltx.segmind.retry import ONCE
 from airflow_ltx.segmind.waiting import wait_for_end
 from airflow_ltx.triggers.event import BROKEN, RequestEvent
@@ -45,6 +45,7 @@ def wait_on_worker(
             submitted_at=request.submitted_at,
             interval=interval,
         ),
+        pacing=lambda: Pacing(client.account.estimates.of(request.model)),
         on_seen=narrator or Narrator(log, request.request_id, request.submitted_at),
     )
     return RequestEvent.of(end, request.request_id, request.model, request.submitted_at, now=now())

@@ -1,4 +1,4 @@
-"""One client per configuration in a process, and per event loop for the async one.
+"""One client per configuration in a process, and per event loop for the async one; one budget per key.
 
 A client holds a connection pool and a TLS context; one per poll costs some 20 ms of CPU, one per trigger its
 memory. Nothing is keyed by connection id alone, so a changed key or host gets a client of its own.
@@ -16,10 +16,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from airflow_ltx import metrics
+from airflow_ltx.segmind.account import Account
 from airflow_ltx.segmind.endpoints import ClientConfig
 
 if TYPE_CHECKING:
-    from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
+    from airflow_ltx.segmind.async_client import AsyncSegmindClient
+    from airflow_ltx.segmind.client import SegmindClient
 
 CONNECTION_TTL = 300.0
 """Seconds for which a triggerer takes a connection as read: a rotated key is noticed within this time."""
@@ -29,6 +32,16 @@ REREAD_AT_MOST_EVERY = 30.0
 
 _lock = threading.Lock()
 _clients: dict[tuple[int, ClientConfig], SegmindClient] = {}
+_accounts: dict[tuple[int, str, str], Account] = {}
+
+
+def _account(config: ClientConfig) -> Account:
+    """What all users of a key in this process share. Call it with the lock held."""
+    key = (os.getpid(), config.base_url, config.api_key)
+    account = _accounts.get(key)
+    if account is None:
+        account = _accounts[key] = Account(config.requests_per_minute, on_pause=metrics.paused)
+    return account
 
 
 def shared_client(config: ClientConfig) -> SegmindClient:
@@ -40,7 +53,7 @@ def shared_client(config: ClientConfig) -> SegmindClient:
     with _lock:
         client = _clients.get(key)
         if client is None:
-            client = _clients[key] = SegmindClient(config)
+            client = _clients[key] = SegmindClient(config, account=_account(config))
         return client
 
 
@@ -73,8 +86,11 @@ class _LoopClients:
             client = self.by_config.get(config)
             if client is None:
                 # httpx takes its time to be imported, too.
-                module = await asyncio.to_thread(import_module, "airflow_ltx.segmind.client")
-                client = self.by_config[config] = await module.AsyncSegmindClient.create(config)
+                module = await asyncio.to_thread(import_module, "airflow_ltx.segmind.async_client")
+                with _lock:
+                    account = _account(config)
+                client = await module.AsyncSegmindClient.create(config, account=account)
+                self.by_config[config] = client
             self.entries[conn_id] = _Entry(client, now)
             return client
 

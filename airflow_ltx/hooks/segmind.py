@@ -29,14 +29,16 @@ from airflow_ltx.segmind.models import (
     SubmittedRequest,
     SyncResult,
 )
-from airflow_ltx.segmind.polling import End, Ending, PollState
+from airflow_ltx.segmind.polling import End, Ending, Pacing, PollState
 from airflow_ltx.segmind.retry import ONCE
+from airflow_ltx.segmind.turns import Turn
 from airflow_ltx.segmind.waiting import async_wait_for_end, wait_for_end
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-    from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
+    from airflow_ltx.segmind.async_client import AsyncSegmindClient
+    from airflow_ltx.segmind.client import SegmindClient
     from airflow_ltx.segmind.upload import File
 
 RequestId = str | SubmittedRequest
@@ -154,15 +156,20 @@ class SegmindHook(BaseHook):
 
         :param request_id: The id, or what :meth:`submit` returned; so for all methods.
         :param timeout: Seconds from now. The request is looked at once even if it is 0.
-        :param poll_interval: Seconds between looks; None spaces them by the request's age.
+        :param poll_interval: Seconds between looks; None spaces them by how long the model usually takes.
         :param submitted_at: Epoch seconds, if known: a 404 is told apart by it.
         :raises WaitTimeout: Still running. Carries ``request_id``; the request goes on and is billed.
         :raises RequestFailed: It ended as FAILED.
         """
         client = self.get_conn()
+        model = _model(request_id)
         request_id, submitted_at = _id(request_id), submitted_at or _submitted_at(request_id)
         state = self._poll_state(timeout, poll_interval, submitted_at)
-        end = wait_for_end(lambda: client.status(request_id, retry=ONCE), state)
+        end = wait_for_end(
+            lambda: client.status(request_id, retry=ONCE),
+            state,
+            pacing=lambda: Pacing(client.account.estimates.of(model)),
+        )
         self._raise_for(end, request_id, submitted_at)
         return client.result(request_id)
 
@@ -176,9 +183,15 @@ class SegmindHook(BaseHook):
     ) -> RequestResult:
         """As :meth:`wait`, without blocking the event loop."""
         client = await self.aget_conn()
+        model = _model(request_id)
         request_id, submitted_at = _id(request_id), submitted_at or _submitted_at(request_id)
         state = self._poll_state(timeout, poll_interval, submitted_at)
-        end = await async_wait_for_end(lambda: client.status(request_id, retry=ONCE), state)
+        with client.turns.waiting():
+            end = await async_wait_for_end(
+                lambda state: client.status(request_id, retry=ONCE, turn=Turn(state.worth)),
+                state,
+                pacing=lambda: Pacing(client.account.estimates.of(model), client.turns.share),
+            )
         self._raise_for(end, request_id, submitted_at)
         return await client.result(request_id)
 
@@ -335,6 +348,10 @@ class SegmindHook(BaseHook):
 
 def _id(request: RequestId) -> str:
     return request.request_id if isinstance(request, SubmittedRequest) else request
+
+
+def _model(request: RequestId) -> str | None:
+    return request.model if isinstance(request, SubmittedRequest) else None
 
 
 def _submitted_at(request: RequestId) -> float | None:

@@ -14,7 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
+    from airflow_ltx.segmind.async_client import AsyncSegmindClient
+    from airflow_ltx.segmind.client import SegmindClient
     from airflow_ltx.segmind.endpoints import ClientConfig
     from airflow_ltx.segmind.ltx import LTXVideoParameters
     from airflow_ltx.segmind.models import (
@@ -48,7 +49,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AsyncSegmindClient": "client",
+    "AsyncSegmindClient": "async_client",
     "SegmindClient": "client",
     "ClientConfig": "endpoints",
     "LTXVideoParameters": "ltx",

@@ -1,10 +1,8 @@
-"""The clients: thin I/O over :mod:`airflow_ltx.segmind.calls`, ordinary and async."""
+"""The ordinary client: thin I/O over :mod:`airflow_ltx.segmind.calls`."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -13,8 +11,9 @@ import httpx
 
 from airflow_ltx.exceptions import SegmindError
 from airflow_ltx.segmind import calls, sync_run
+from airflow_ltx.segmind.account import Account
 from airflow_ltx.segmind.calls import Call
-from airflow_ltx.segmind.clock import apause, now, pause
+from airflow_ltx.segmind.clock import now, pause
 from airflow_ltx.segmind.endpoints import SYNC_TIMEOUT, ClientConfig
 from airflow_ltx.segmind.history import HistoryFilters, history_query
 from airflow_ltx.segmind.models import (
@@ -26,33 +25,20 @@ from airflow_ltx.segmind.models import (
     SubmittedRequest,
     SyncResult,
 )
-from airflow_ltx.segmind.receive import Receiver, off_loop, off_loop_until_stopped, steps
-from airflow_ltx.segmind.retry import CallOptions, Clock, RetryPolicy, async_retrying, retrying
+from airflow_ltx.segmind.receive import Receiver
+from airflow_ltx.segmind.retry import CallOptions, Clock, RetryPolicy, retrying
 from airflow_ltx.segmind.transport import (
     buildable,
     client_options,
     exchange_limit,
-    timeouts,
+    request_arguments,
     unlogged,
 )
+from airflow_ltx.segmind.turns import NEEDED, Turn
 from airflow_ltx.segmind.upload import File, read_files
 from airflow_ltx.segmind.watchdog import time_limit
 
 T = TypeVar("T")
-
-
-def _request_kwargs(call: Call[T], timeout: float) -> dict[str, Any]:
-    headers = {} if call.request.content is None else {"content-type": "application/json"}
-    if call.target is not None:
-        # The length of a file that is packed on the way says nothing about the file's.
-        headers |= {"accept": "*/*", "accept-encoding": "identity"}
-    return {
-        "method": call.request.method,
-        "url": call.request.url,
-        "content": call.request.content,
-        "headers": headers,
-        "timeout": timeouts(timeout),
-    }
 
 
 class SegmindClient:
@@ -62,6 +48,7 @@ class SegmindClient:
     and ``deadline`` (epoch seconds after which no further attempt begins).
 
     :param transport: An httpx transport instead of the network, for tests.
+    :param account: What is shared with other clients of the same key; by default nothing is.
     :raises ConfigurationError: The configuration names a host that can have no address, or the environment a
         proxy or a CA bundle that cannot be used.
     """
@@ -71,10 +58,12 @@ class SegmindClient:
         config: ClientConfig,
         *,
         transport: httpx.BaseTransport | None = None,
+        account: Account | None = None,
         clock: Clock = now,
         sleep: Callable[[float], None] = pause,
     ) -> None:
         self.config = config
+        self.account = account or Account(config.requests_per_minute, clock=clock)
         self._clock = clock
         self._sleep = sleep
         # A connection for each call: only such can be cut when a call takes too long, and a handshake is
@@ -186,19 +175,30 @@ class SegmindClient:
     ) -> None:
         self.close()
 
-    def _run(self, call: Call[T], retry: RetryPolicy | None = None, deadline: float | None = None) -> T:
+    def _run(
+        self,
+        call: Call[T],
+        retry: RetryPolicy | None = None,
+        deadline: float | None = None,
+        turn: Turn = NEEDED,
+    ) -> T:
         controller = retrying(retry or call.policy, deadline=deadline, clock=self._clock, sleep=self._sleep)
         answer: T = controller(self._once, call)
         return answer
 
     def _once(self, call: Call[T]) -> T:
         timeout = call.timeout or self.config.timeout
+        self.account.check()
+        with self.account.heeding():
+            return self._exchange(call, timeout)
+
+    def _exchange(self, call: Call[T], timeout: float) -> T:
         receiver = Receiver(call, self.config.api_key, self._clock())
         try:
             with (
                 unlogged(),
                 time_limit(exchange_limit(timeout)) as extensions,
-                self._http.stream(**_request_kwargs(call, timeout), extensions=extensions) as response,
+                self._http.stream(**request_arguments(call, timeout), extensions=extensions) as response,
             ):
                 receiver.begin(response.status_code, response.headers)
                 for chunk in response.iter_bytes():
@@ -214,124 +214,3 @@ class SegmindClient:
             raise receiver.lost(error) from None
         finally:
             receiver.close()
-
-
-class AsyncSegmindClient:
-    """As :class:`SegmindClient`, for one event loop. :meth:`create` reads the CA bundle off the loop."""
-
-    def __init__(
-        self,
-        config: ClientConfig,
-        *,
-        transport: httpx.AsyncBaseTransport | None = None,
-        clock: Clock = now,
-        sleep: Callable[[float], Awaitable[None]] = apause,
-    ) -> None:
-        self.config = config
-        self._clock = clock
-        self._sleep = sleep
-        with buildable():
-            self._http = httpx.AsyncClient(transport=transport, **client_options(config, reuse=True))
-            self._http_paid = httpx.AsyncClient(transport=transport, **client_options(config, reuse=False))
-
-    @classmethod
-    async def create(cls, config: ClientConfig) -> Self:
-        """Build a client without blocking the running loop for the CA bundle and for proxies."""
-        return await asyncio.to_thread(cls, config)
-
-    async def submit(
-        self, model: str, parameters: Mapping[str, Any], **options: Unpack[CallOptions]
-    ) -> SubmittedRequest:
-        """As :meth:`SegmindClient.submit`."""
-        return await self._run(calls.submit(self.config, model, parameters), **options)
-
-    async def run_sync(
-        self,
-        model: str,
-        parameters: Mapping[str, Any],
-        path: str | Path,
-        *,
-        timeout: float = SYNC_TIMEOUT,  # noqa: ASYNC109 - the answer's, not the coroutine's
-        **options: Unpack[CallOptions],
-    ) -> SyncResult:
-        """As :meth:`SegmindClient.run_sync`; the disk is written off the event loop."""
-        target = sync_run.path_of(path)
-        call = calls.run_sync(self.config, model, parameters, target, timeout)
-        await off_loop(sync_run.prepare, target)
-        made = await self._run(call, **options)
-        return await off_loop_until_stopped(partial(sync_run.complete, made, self.config))
-
-    async def status(self, request_id: str, **options: Unpack[CallOptions]) -> RequestStatus:
-        """As :meth:`SegmindClient.status`."""
-        return await self._run(calls.status(self.config, request_id), **options)
-
-    async def result(self, request_id: str, **options: Unpack[CallOptions]) -> RequestResult:
-        """As :meth:`SegmindClient.result`."""
-        return await self._run(calls.result(self.config, request_id), **options)
-
-    async def credits(self, **options: Unpack[CallOptions]) -> Credits:
-        """As :meth:`SegmindClient.credits`."""
-        return await self._run(calls.balance(self.config), **options)
-
-    async def history(
-        self,
-        *,
-        retry: RetryPolicy | None = None,
-        deadline: float | None = None,
-        **filters: Unpack[HistoryFilters],
-    ) -> HistoryPage:
-        """As :meth:`SegmindClient.history`."""
-        query = history_query(self._clock(), **filters)
-        return await self._run(calls.history(self.config, query), retry, deadline)
-
-    async def history_entry(self, request_id: str, **options: Unpack[CallOptions]) -> HistoryEntry:
-        """As :meth:`SegmindClient.history_entry`."""
-        return await self._run(calls.history_entry(self.config, request_id), **options)
-
-    async def upload(
-        self, *files: File, content_type: str | None = None, **options: Unpack[CallOptions]
-    ) -> tuple[str, ...]:
-        """As :meth:`SegmindClient.upload`; files are read off the event loop."""
-        data_urls = await off_loop(read_files, files, content_type)
-        return await self._run(calls.upload(self.config, data_urls), **options)
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-        await self._http_paid.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def _run(self, call: Call[T], retry: RetryPolicy | None = None, deadline: float | None = None) -> T:
-        controller = async_retrying(
-            retry or call.policy, deadline=deadline, clock=self._clock, sleep=self._sleep
-        )
-        return await controller(self._once, call)
-
-    async def _once(self, call: Call[T]) -> T:
-        timeout = call.timeout or self.config.timeout
-        http = self._http_paid if call.paid else self._http
-        receiver = Receiver(call, self.config.api_key, self._clock())
-        step = steps(call)
-        try:
-            async with asyncio.timeout(exchange_limit(timeout)):
-                with unlogged():
-                    async with http.stream(**_request_kwargs(call, timeout)) as response:
-                        await step(receiver.begin, response.status_code, response.headers)
-                        async for chunk in response.aiter_bytes():
-                            await step(receiver.take, chunk)
-            answer: T = await (off_loop if receiver.large else step)(receiver.finish)
-            return answer
-        except SegmindError:
-            raise
-        except Exception as error:
-            # As for the ordinary client: whatever broke, the answer is lost.
-            raise receiver.lost(error) from None
-        finally:
-            await step(receiver.close)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 
 def now() -> float:
@@ -23,3 +24,8 @@ def pause(seconds: float) -> None:
 async def apause(seconds: float) -> None:
     """As :func:`pause`, without blocking the event loop."""
     await asyncio.sleep(seconds)
+
+
+async def until(future: asyncio.Future[Any]) -> None:
+    """Wait for another coroutine to finish ``future``; it is not cancelled along with its waiter."""
+    await asyncio.wait([future])

@@ -6,7 +6,7 @@ paid for, and looking is free.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from airflow_ltx.exceptions import (
@@ -17,7 +17,9 @@ from airflow_ltx.exceptions import (
     RequestNotFound,
     SegmindError,
 )
+from airflow_ltx.segmind.estimate import Estimate
 from airflow_ltx.segmind.models import RequestStatus, State
+from airflow_ltx.segmind.schedule import first_look, likelihood, spacing
 
 RECORD_KEPT = 3600.0
 """Seconds for which the service keeps a record, counted from the submit (the cautious reading)."""
@@ -29,9 +31,7 @@ DENIED_GRACE = 300.0
 """Seconds for which a wait goes on through 401 and 403: keys are rotated, connections are re-read."""
 
 _FASTEST = 0.05
-_SHORTEST = 5.0
-_LONGEST = 30.0
-_SHARE_OF_AGE = 0.1
+_JITTER = 0.1
 
 
 class Ending(StrEnum):
@@ -46,40 +46,66 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Pacing:
+    """What a wait knows of others: how long such requests take, and how often it may look.
+
+    :param estimate: Of the seconds from submit to completion.
+    :param share: Seconds between looks that the request budget has for each wait; 0 where there is no limit.
+    """
+
+    estimate: Estimate = field(default_factory=Estimate)
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class PollState:
     """A wait in progress. All times are epoch seconds.
 
     :param deadline: The last look is made no earlier than this, unless the request ends first.
     :param submitted_at: None if something else submitted the request and did not say when.
-    :param interval: A fixed spacing in seconds; None spaces the looks by the request's age.
+    :param interval: A fixed spacing in seconds; None leaves it to the pacing.
+    :param looked_at: The last look.
     """
 
     started_at: float
     deadline: float
     submitted_at: float | None = None
     interval: float | None = None
+    pacing: Pacing = field(default_factory=Pacing)
     polls: int = 0
+    looked_at: float | None = None
     denied_since: float | None = None
     last_word: str | None = None
 
+    def age(self, now: float) -> float:
+        """Seconds since the submit, or since the wait began where that is not known."""
+        return max(0.0, now - (self.started_at if self.submitted_at is None else self.submitted_at))
+
     def spacing(self, now: float, draw: float) -> float:
-        """Seconds to the next look; ``draw`` in [0, 1) spreads many waits by a tenth."""
+        """Seconds to the next look; ``draw`` in [0, 1) spreads many waits by a twentieth."""
         if self.interval is not None and self.interval > 0:
             return max(_FASTEST, self.interval)
-        age = max(0.0, now - (self.started_at if self.submitted_at is None else self.submitted_at))
-        base = min(_LONGEST, max(_SHORTEST, _SHARE_OF_AGE * age))
-        return base * (0.9 + 0.2 * draw)
+        base = spacing(self.age(now), self.pacing.estimate, self.pacing.share)
+        return base * (1 - _JITTER / 2 + _JITTER * draw)
 
     def first_wait(self, now: float, draw: float) -> float:
-        """Seconds to the first look: one spacing from the submit of a fresh request, any part of one for an
+        """Seconds to the first look: until one is worth it for a fresh request, any part of a spacing for an
         old request, none for one of unknown age."""
         if self.submitted_at is None or now >= self.deadline:
             return 0.0
-        spacing = self.spacing(now, draw)
-        # Another machine's clock may be ahead: a submit in the future is one of now.
-        until = spacing - max(0.0, now - self.submitted_at)
+        if self.interval is not None and self.interval > 0:
+            until = self.spacing(now, draw) - self.age(now)
+        else:
+            until = first_look(self.pacing.estimate) * (1 - _JITTER / 2 + _JITTER * draw) - self.age(now)
         # Thousands of waits begin at once when a triggerer restarts, and stay as far apart as they begin.
-        return max(0.0, min(until if until > 0 else draw * spacing, self.deadline - now))
+        return max(0.0, min(until if until > 0 else draw * self.spacing(now, draw), self.deadline - now))
+
+    def worth(self, now: float) -> float:
+        """How likely a look finds the end now, of 1; at the deadline it is needed in any case."""
+        if now >= self.deadline:
+            return 1.0
+        looked = 0.0 if self.looked_at is None else self.age(self.looked_at)
+        return likelihood(self.age(now), looked, self.pacing.estimate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +145,7 @@ def after_status(state: PollState, status: RequestStatus, *, now: float, draw: f
         return End(Ending.COMPLETED, status)
     if status.state is State.FAILED:
         return End(Ending.FAILED, status)
-    seen = replace(state, polls=state.polls + 1, denied_since=None)
+    seen = replace(state, polls=state.polls + 1, looked_at=now, denied_since=None)
     if now >= state.deadline:
         return End(Ending.TIMEOUT, status)
     return _wait(seen, seen.spacing(now, draw), now)

@@ -21,6 +21,7 @@ from airflow_ltx.exceptions import (
     ServiceUnavailable,
 )
 from airflow_ltx.segmind.clock import apause, now, pause
+from airflow_ltx.segmind.turns import Turn
 
 Clock = Callable[[], float]
 
@@ -29,11 +30,13 @@ class CallOptions(TypedDict, total=False):
     """What every method of the clients takes besides its own arguments.
 
     ``retry``: a policy instead of the call's own. ``deadline``: epoch seconds after which no further attempt
-    begins.
+    begins. ``turn``: what the call is worth beside others that wait in the same event loop; the ordinary
+    client, which blocks its only user, has no queue and takes no notice.
     """
 
     retry: RetryPolicy | None
     deadline: float | None
+    turn: Turn
 
 
 @dataclass(frozen=True, slots=True)

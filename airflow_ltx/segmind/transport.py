@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
 import httpx
 
@@ -19,10 +21,17 @@ from airflow_ltx import __version__
 from airflow_ltx.exceptions import ConfigurationError, Trouble
 from airflow_ltx.segmind.endpoints import ClientConfig
 
+if TYPE_CHECKING:
+    from airflow_ltx.segmind.calls import Call
+
 CONNECT_TIMEOUT = 5.0
 POOL_TIMEOUT = 15.0
+CONNECTIONS = 32
+"""Calls of one event loop that are under way at a time; further ones wait for their turn."""
+
+_IDLE = 30.0
 # Few of them idle: the pool asks the system about each idle one, twice for each call.
-_POOL = httpx.Limits(max_connections=50, max_keepalive_connections=5, keepalive_expiry=30.0)
+_POOL = httpx.Limits(max_connections=50, max_keepalive_connections=5, keepalive_expiry=_IDLE)
 _FRESH = httpx.Limits(max_connections=50, max_keepalive_connections=0)
 # Not LocalProtocolError: it can also come of a body that was half sent.
 _NEVER_SENT = (
@@ -99,6 +108,41 @@ def client_options(config: ClientConfig, *, reuse: bool) -> dict[str, Any]:
         "limits": _POOL if reuse else _FRESH,
         "verify": shared_ssl_context(),
         "follow_redirects": False,
+    }
+
+
+def headers_of_reads(config: ClientConfig) -> httpx.Headers:
+    """For calls that pass no client."""
+    return httpx.Headers(
+        {**client_options(config, reuse=True)["headers"], "accept-encoding": "gzip, deflate"}
+    )
+
+
+def lean_transport() -> httpx.AsyncBaseTransport | None:
+    """A transport for small reads that costs less than httpx's own; None where there is no way to one.
+
+    aiohttp is no dependency of this package, but hardly an Airflow is without it. Proxies are left to httpx.
+    """
+    proxies = getproxies()
+    if find_spec("aiohttp") is None or any(proxies.get(scheme) for scheme in ("http", "https", "all")):
+        return None
+    from airflow_ltx.segmind.aiohttp_transport import AiohttpTransport
+
+    return AiohttpTransport(shared_ssl_context(), connections=CONNECTIONS, idle=_IDLE)
+
+
+def request_arguments(call: Call[Any], timeout: float) -> dict[str, Any]:
+    """What httpx is told of a call. ``timeout``: seconds for each silence."""
+    headers = {} if call.request.content is None else {"content-type": "application/json"}
+    if call.target is not None:
+        # The length of a file that is packed on the way says nothing about the file's.
+        headers |= {"accept": "*/*", "accept-encoding": "identity"}
+    return {
+        "method": call.request.method,
+        "url": call.request.url,
+        "content": call.request.content,
+        "headers": headers,
+        "timeout": timeouts(timeout),
     }
 
 

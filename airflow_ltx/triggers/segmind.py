@@ -10,16 +10,15 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_ltx.exceptions import AccessDenied, AuthenticationFailed, SegmindError
+from airflow_ltx.exceptions import SegmindError
 from airflow_ltx.hooks.segmind import DEFAULT_TIMEOUT, SegmindHook
 from airflow_ltx.segmind.clock import now
-from airflow_ltx.segmind.models import RequestStatus
 from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, NO_CANCEL, Narrator
 from airflow_ltx.segmind.polling import End, Ending, PollState
-from airflow_ltx.segmind.retry import ONCE
 from airflow_ltx.segmind.waiting import async_wait_for_end
 from airflow_ltx.triggers.early_event import hold_until
 from airflow_ltx.triggers.event import BROKEN, RequestEvent
+from airflow_ltx.triggers.watch import Watch
 
 _RESULT_LIMIT = 60.0
 
@@ -37,7 +36,7 @@ class SegmindRequestTrigger(BaseTrigger):
     :param model: Slug, for the event.
     :param submitted_at: Epoch seconds, if known.
     :param deadline: Epoch seconds after which the wait ends. Default: 1200 s from construction.
-    :param poll_interval: Seconds between looks; None spaces them by the request's age.
+    :param poll_interval: Seconds between looks; None spaces them by how long the model usually takes.
     :param landing: Where the files go, as ``airflow_ltx.landing.wish.Wish.to_json`` says it; None leaves
         them to the worker.
     :param not_before: Epoch seconds before which the event is held back.
@@ -119,28 +118,21 @@ class SegmindRequestTrigger(BaseTrigger):
 
             prepare(self.landing)
         hook = SegmindHook(self.segmind_conn_id)
-        refused = False
-
-        async def look() -> RequestStatus:
-            nonlocal refused
-            try:
-                client = await hook.aget_conn(refused=refused)
-                status = await client.status(self.request_id, retry=ONCE)
-            except (AuthenticationFailed, AccessDenied):
-                refused = True
-                raise
-            refused = False
-            return status
-
+        watch = Watch(hook, self.request_id, self.model)
+        await watch.begin()
         state = PollState(
             started_at=now(),
             deadline=self.deadline,
             submitted_at=self.submitted_at,
             interval=self.poll_interval,
         )
-        end = await async_wait_for_end(
-            look, state, on_seen=Narrator(self.log, self.request_id, self.submitted_at)
-        )
+        with watch.waiting():
+            end = await async_wait_for_end(
+                watch.look,
+                state,
+                pacing=watch.pacing,
+                on_seen=Narrator(self.log, self.request_id, self.submitted_at),
+            )
         return await self._event(hook, end)
 
     async def _event(self, hook: SegmindHook, end: End) -> RequestEvent:

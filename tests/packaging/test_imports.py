@@ -39,6 +39,7 @@ def test_it_brings_neither_client_nor_landing_nor_other_providers(module):
     modules = _import_in_a_new_process(module)["modules"]
     assert module in modules
     forbidden = (
+        "airflow_ltx.segmind.async_client",
         "airflow_ltx.segmind.client",
         "airflow_ltx.landing",
         "airflow.providers",

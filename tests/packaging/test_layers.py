@@ -14,13 +14,14 @@ ROOT = Path(airflow_ltx.__file__).parent
 LAYERS = {
     "segmind": {"exceptions", "segmind"},
     "emulator": {"emulator"},
-    "hooks": {"exceptions", "segmind", "hooks"},
+    "metrics.py": set(),
+    "hooks": {"exceptions", "metrics", "segmind", "hooks"},
     "durability": {"exceptions", "segmind", "hooks", "durability"},
     "landing": {"exceptions", "segmind", "hooks", "landing"},
     "links": set(),
     "failure.py": {"exceptions"},
     "request.py": {"exceptions", "segmind"},
-    "triggers": {"durability", "exceptions", "segmind", "hooks", "landing", "request", "triggers"},
+    "triggers": {"durability", "exceptions", "metrics", "segmind", "hooks", "landing", "request", "triggers"},
     "outcome.py": {"landing", "request", "segmind"},
     "collect.py": {"exceptions", "segmind", "hooks", "request", "triggers"},
     "sensors": {

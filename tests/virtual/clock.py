@@ -87,6 +87,26 @@ class VirtualClock:
             self._awake += 1
             raise
 
+    async def until(self, future: asyncio.Future[Any]) -> None:
+        """Of coroutines that wait for one another."""
+        if future.done():
+            return
+        done = self._loop.create_future()
+
+        def wake(finished: object) -> None:
+            if not done.done():
+                self._awake += 1
+                done.set_result(None)
+
+        future.add_done_callback(wake)
+        self._awake -= 1
+        self._all_asleep.set()
+        try:
+            await done
+        except asyncio.CancelledError:
+            self._awake += 1
+            raise
+
     async def _counted(self, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
             await coroutine
@@ -123,3 +143,7 @@ class _Cooperative:
     async def sleep(self, seconds: float) -> None:
         acting().step("sleep")
         await self._clock.sleep(seconds)
+
+    async def wait(self, futures: list[asyncio.Future[Any]]) -> None:
+        (future,) = futures
+        await self._clock.until(future)

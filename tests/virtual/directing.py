@@ -8,7 +8,7 @@ from typing import Any
 from airflow_ltx.operators.ltx import LTXSubmitOperator
 from airflow_ltx.operators.segmind import SegmindSubmitOperator
 from tests.virtual.books import Order, Terms
-from tests.virtual.stage import Stage, quick_disk
+from tests.virtual.stage import Stage, forget_accounts, quick_disk
 from tests.virtual.world import World
 
 TIMEOUT = 120.0
@@ -58,6 +58,7 @@ def play(
         return SegmindSubmitOperator(model=model, parameters=parameters, **arguments)
 
     terms = Terms(memory=lands or remembers, drawn_seeds=model == LTX, timeout=TIMEOUT, **policies)
+    forget_accounts()
     stage.world = World(
         stage.loop,
         make,

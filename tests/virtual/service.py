@@ -19,6 +19,7 @@ from airflow_ltx.emulator.ledger import Submission
 from airflow_ltx.emulator.messages import EmulatedRequest, EmulatedResponse
 from airflow_ltx.emulator.resolution import VideoPlan
 from airflow_ltx.emulator.settings import Settings
+from airflow_ltx.segmind import async_client
 from tests.virtual.clock import VirtualClock
 from tests.virtual.processes import acting
 
@@ -206,4 +207,5 @@ def in_place_of_the_network(service: Callable[[], VirtualService]) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(httpx.HTTPTransport, "handle_request", exchange)
         patch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", aexchange)
+        patch.setattr(async_client, "lean_transport", httpx.AsyncHTTPTransport)
         yield

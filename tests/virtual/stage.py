@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import structlog
 
+from airflow_ltx.hooks import _clients
 from airflow_ltx.segmind import clock as package_clock
 from airflow_ltx.segmind import watchdog as package_watchdog
 from segmind_service import connection
@@ -21,7 +22,12 @@ from tests.virtual.service import BASE_URL, KEY, in_place_of_the_network
 from tests.virtual.world import World
 
 # Imported by the code under test when it needs them; the first example should not be the slow one.
-_LATE = ("airflow_ltx.triggers.deferral", "airflow_ltx.landing.land", "airflow_ltx.segmind.client")
+_LATE = (
+    "airflow_ltx.triggers.deferral",
+    "airflow_ltx.landing.land",
+    "airflow_ltx.segmind.async_client",
+    "airflow_ltx.segmind.client",
+)
 
 
 @dataclass
@@ -51,6 +57,12 @@ def virtual_stage() -> Iterator[Stage]:
         patch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", connection(BASE_URL, KEY))
         with in_place_of_the_network(lambda: stage.current.service), _logs(lambda: stage.current.told):
             yield stage
+
+
+def forget_accounts() -> None:
+    """What one world's refusals and requests have taught is not known in another, which begins earlier."""
+    for account in _clients._accounts.values():
+        account.__init__()  # type: ignore[misc]
 
 
 def quick_disk() -> str | None:

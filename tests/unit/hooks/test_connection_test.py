@@ -10,7 +10,8 @@ from airflow_ltx import exceptions as e
 from airflow_ltx.hooks import _connection_test
 from airflow_ltx.hooks._connection_test import explain, try_connection
 from airflow_ltx.hooks.segmind import SegmindHook
-from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
+from airflow_ltx.segmind.async_client import AsyncSegmindClient
+from airflow_ltx.segmind.client import SegmindClient
 from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.protocol import ApiResponse, read_credits
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 
-from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
+from airflow_ltx.segmind.async_client import AsyncSegmindClient
+from airflow_ltx.segmind.client import SegmindClient
 from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.protocol import ApiResponse
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from airflow_ltx import exceptions as e
 from airflow_ltx.segmind import whole_file
-from airflow_ltx.segmind.client import AsyncSegmindClient
+from airflow_ltx.segmind.async_client import AsyncSegmindClient
 from airflow_ltx.segmind.endpoints import ClientConfig
 from tests.unit.segmind.support import CONFIG, KEY, KINDS, REQUEST_ID, Service, VirtualClock, run
 from tests.unit.segmind.sync_support import (

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_ltx.exceptions import ConfigurationError
-from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
+from airflow_ltx.segmind.async_client import AsyncSegmindClient
+from airflow_ltx.segmind.client import SegmindClient
 from airflow_ltx.segmind.endpoints import ClientConfig, normalise_base_url
 from tests.unit.segmind.support import KEY
 

@@ -19,7 +19,8 @@ import pytest
 from airflow_ltx import __version__
 from airflow_ltx import exceptions as e
 from airflow_ltx.segmind import calls
-from airflow_ltx.segmind.client import AsyncSegmindClient, SegmindClient
+from airflow_ltx.segmind.async_client import AsyncSegmindClient
+from airflow_ltx.segmind.client import SegmindClient
 from airflow_ltx.segmind.download import open_download
 from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.losses import LARGEST_ANSWER

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_ltx import exceptions as e
+from airflow_ltx.segmind.estimate import Estimate
 from airflow_ltx.segmind.models import RequestStatus, State
 from airflow_ltx.segmind.polling import (
     DENIED_GRACE,
@@ -14,11 +15,13 @@ from airflow_ltx.segmind.polling import (
     YOUNG,
     End,
     Ending,
+    Pacing,
     PollState,
     Wait,
     after_error,
     after_status,
 )
+from airflow_ltx.segmind.schedule import first_look, spacing
 
 T0 = 1_800_000_000.0
 STATE = PollState(started_at=T0, deadline=T0 + 1200, submitted_at=T0)
@@ -140,35 +143,54 @@ def test_an_error_that_no_look_can_bring_is_raised(error: e.SegmindError) -> Non
 
 @pytest.mark.parametrize(("asked", "at", "expected"), [(50.0, 100, 50), (1.0, 100, 10), (900.0, 1000, 200)])
 def test_the_wait_of_a_429_is_honoured_up_to_the_deadline(asked: float, at: float, expected: float) -> None:
-    step = seen(STATE, e.RateLimited("x", retry_after=asked), at)
+    step = seen(replace(STATE, interval=10), e.RateLimited("x", retry_after=asked), at)
     assert isinstance(step, Wait)
     assert step.seconds == expected
 
 
-@pytest.mark.parametrize(("age", "seconds"), [(0, 5), (50, 5), (100, 10), (299, 29.9), (1000, 30)])
-def test_looks_are_spaced_by_the_age_of_the_request(age: float, seconds: float) -> None:
-    step = seen(replace(STATE, deadline=T0 + 9000), status("QUEUED"), age)
+@pytest.mark.parametrize("age", [0, 50, 100, 299, 1000])
+@pytest.mark.parametrize("pacing", [Pacing(), Pacing(Estimate(20.0, 0.4)), Pacing(share=400.0)])
+def test_looks_are_spaced_by_age_and_pacing(age: float, pacing: Pacing) -> None:
+    step = seen(replace(STATE, deadline=T0 + 9000, pacing=pacing), status("QUEUED"), age)
     assert isinstance(step, Wait)
-    assert step.seconds == pytest.approx(seconds)
+    assert step.seconds == pytest.approx(spacing(age, pacing.estimate, pacing.share))
+
+
+FIRST = first_look(Estimate())
+OLD = spacing(500, Estimate())
 
 
 @pytest.mark.parametrize(
-    ("submitted", "at", "draw", "low", "high"),
+    ("submitted", "at", "draw", "expected"),
     [
-        (None, 0, 0.9, 0, 0),
-        (0.0, 0, 0.0, 4.5, 4.5),
-        (0.0, 0, 0.99, 5.4, 5.5),
-        (0.0, 3, 0.5, 2, 2),
-        (-500.0, 0, 0.25, 7.125, 7.125),
-        (-500.0, 0, 0.0, 0, 0),
-        (0.0, 2000, 0.5, 0, 0),
+        (None, 0, 0.9, 0),
+        (0.0, 0, 0.5, FIRST),
+        (0.0, 0, 0.9, FIRST * 1.04),
+        (0.0, 3, 0.5, FIRST - 3),
+        (-500.0, 0, 0.5, OLD / 2),
+        (-500.0, 0, 0.0, 0),
+        (0.0, 2000, 0.5, 0),
     ],
 )
-def test_the_first_look_comes_one_spacing_after_the_submit(
-    submitted: float | None, at: float, draw: float, low: float, high: float
+def test_the_first_look_comes_when_it_may_find_something(
+    submitted: float | None, at: float, draw: float, expected: float
 ) -> None:
     state = replace(STATE, submitted_at=None if submitted is None else T0 + submitted)
-    assert low - 1e-6 <= state.first_wait(T0 + at, draw) <= high + 1e-6
+    assert state.first_wait(T0 + at, draw) == pytest.approx(expected)
+
+
+def test_a_fixed_interval_counts_from_the_submit() -> None:
+    state = replace(STATE, interval=7)
+    assert [state.first_wait(T0 + at, 0.5) for at in (0, 3)] == [7, 4]
+
+
+def test_a_look_is_worth_what_it_may_find_and_needed_at_the_deadline() -> None:
+    state = replace(STATE, pacing=Pacing(Estimate(55.0, 0.4)))
+    assert state.worth(T0 + 10) < 0.01 < 0.4 < state.worth(T0 + 55) < state.worth(T0 + 80) < 1
+    looked = seen(state, status("QUEUED"), 79)
+    assert isinstance(looked, Wait)
+    assert looked.state.worth(T0 + 80) < 0.1
+    assert looked.state.worth(T0 + 1200) == 1
 
 
 @pytest.mark.parametrize("interval", [0.0, -1.0, float("nan")])

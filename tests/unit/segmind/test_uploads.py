@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_ltx import exceptions as e
 from airflow_ltx.segmind import upload as uploads
-from airflow_ltx.segmind.client import AsyncSegmindClient
+from airflow_ltx.segmind.async_client import AsyncSegmindClient
 from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.media import plain_type, sniff, type_of_name
 from airflow_ltx.segmind.retry import ONCE
