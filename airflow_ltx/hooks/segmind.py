@@ -186,7 +186,7 @@ class SegmindHook(BaseHook):
         model = _model(request_id)
         request_id, submitted_at = _id(request_id), submitted_at or _submitted_at(request_id)
         state = self._poll_state(timeout, poll_interval, submitted_at)
-        with client.turns.waiting():
+        with client.turns.waiting(), client.account.watching(model, submitted_at):
             end = await async_wait_for_end(
                 lambda state: client.status(request_id, retry=ONCE, turn=Turn(state.worth)),
                 state,

@@ -41,6 +41,7 @@ class Account:
         self._lock = threading.Lock()
         self._clock = clock
         self._on_pause = on_pause
+        self._running: dict[str | None, dict[object, float]] = {}
 
     @property
     def allowed(self) -> float | None:
@@ -82,8 +83,26 @@ class Account:
             told = (seen.metrics.queue_time or 0.0) + seen.metrics.inference_time
         # What the service says of its own clock cannot be longer than what passed by ours.
         took = age if told is None else min(told, age)
-        self.estimates.learn(model, took)
+        self.estimates.learn(model, took, self._ages(model))
         return took
+
+    @contextmanager
+    def watching(self, model: str | None, submitted_at: float | None) -> Iterator[None]:
+        """While a request is waited for: that it is not over yet tells something, too."""
+        if submitted_at is None:
+            yield
+            return
+        watch = object()
+        running = self._running.setdefault(model, {})
+        running[watch] = submitted_at
+        try:
+            yield
+        finally:
+            del running[watch]
+
+    def _ages(self, model: str | None) -> list[float]:
+        at = self._clock()
+        return [at - since for since in tuple(self._running.get(model, {}).values())]
 
     @contextmanager
     def heeding(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ pool, and its cost does not grow with the number of open requests. Only imported
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import aiohttp
@@ -37,10 +37,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._connections = connections
         self._idle = idle
         self._session: aiohttp.ClientSession | None = None
+        self._life: AsyncGenerator[aiohttp.ClientSession, None] | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send, and return with the head of the answer."""
-        session = self._session or self._open()
+        session = self._session or await self._open()
         limits = request.extensions["timeout"]
         with _as_httpx():
             answer = await session.request(
@@ -59,10 +60,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        if self._life is not None:
+            await self._life.aclose()
+        self._session = self._life = None
 
-    def _open(self) -> aiohttp.ClientSession:
+    async def _open(self) -> aiohttp.ClientSession:
+        self._life = self._live()
+        self._session = await anext(self._life)
+        return self._session
+
+    async def _live(self) -> AsyncGenerator[aiohttp.ClientSession, None]:
+        """A loop that ends finishes its generators, so nobody has to remember to close a shared session."""
         # Nothing of aiohttp's own comfort: httpx's users above decide about redirects, cookies and encodings.
         connector = aiohttp.TCPConnector(
             ssl=self._verify,
@@ -70,13 +78,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             keepalive_timeout=self._idle,
             resolver=aiohttp.ThreadedResolver(),
         )
-        self._session = aiohttp.ClientSession(
+        async with aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("accept-encoding", "user-agent", "content-type"),
-        )
-        return self._session
+        ) as session:
+            yield session
 
 
 class _Body(httpx.AsyncByteStream):

@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 AVERAGES: Mapping[str, float] = {
     "ltx-video": 55.0,
@@ -37,6 +38,11 @@ SHORTEST = 0.5
 
 _REMEMBERED = 64
 
+_YOUNG = 0.9
+_OLD = 1e-6
+"""Shares of requests that would still run at an age: above the one the age tells nothing, below the other the
+estimate does not."""
+
 _SPREAD = 0.4
 """Standard deviation of the logarithm within one model: queues, cold machines, longer clips."""
 
@@ -58,24 +64,43 @@ class Estimate:
     sigma: float = _SPREAD * math.sqrt(1 + 1 / _TRUST_IN_AVERAGE)
 
 
-def estimate(average: float, seen: Iterable[float] = ()) -> Estimate:
+def estimate(average: float, seen: Iterable[tuple[float, float]] = ()) -> Estimate:
     """What the next request may need, given what earlier ones needed.
 
     The predictive distribution of a normal logarithm with a conjugate prior, as a lognormal of its width:
-    wide while little is known, and with every ended request closer to what they have in common.
+    wide while little is known, and with every request closer to what they have in common.
 
     :param average: Seconds, as known before.
-    :param seen: Seconds of requests that ended.
+    :param seen: Logarithms of the seconds of requests, each with the variance of that number: 0 of one that
+        ended.
     """
-    logs = [math.log(max(SHORTEST, seconds)) for seconds in seen]
+    logs = list(seen)
     known, count = math.log(average), len(logs)
     weight = _TRUST_IN_AVERAGE + count
-    centre = (_TRUST_IN_AVERAGE * known + sum(logs)) / weight
-    mean = sum(logs) / count if logs else known
-    squares = _TRUST_IN_SPREAD * _SPREAD**2 + sum((log - mean) ** 2 for log in logs)
+    total = sum(log for log, _ in logs)
+    centre = (_TRUST_IN_AVERAGE * known + total) / weight
+    mean = total / count if logs else known
+    squares = _TRUST_IN_SPREAD * _SPREAD**2 + sum((log - mean) ** 2 + unsure for log, unsure in logs)
     squares += _TRUST_IN_AVERAGE * count / weight * (mean - known) ** 2
     variance = squares / (_TRUST_IN_SPREAD + count)
     return Estimate(math.exp(centre), math.sqrt(variance * (1 + 1 / weight)))
+
+
+def unfinished(age: float, known: Estimate) -> tuple[float, float] | None:
+    """What a request that still runs at ``age`` will have needed: the logarithm's mean and variance, as far
+    as is known; None where its age tells nothing.
+
+    Of many requests that begin together the quick ones end first. Who learned from those alone would take the
+    others for late.
+    """
+    z = (math.log(max(age, SHORTEST)) - math.log(known.median)) / known.sigma
+    alive = 0.5 * math.erfc(z / math.sqrt(2))
+    if alive > _YOUNG:
+        return None
+    if alive < _OLD:
+        return math.log(age), 0.0
+    late = math.exp(-z * z / 2) / math.sqrt(2 * math.pi) / alive
+    return math.log(known.median) + known.sigma * late, known.sigma**2 * max(0.0, 1 + z * late - late**2)
 
 
 class Estimates:
@@ -92,10 +117,16 @@ class Estimates:
             known = self._known[model] = estimate(AVERAGES.get(model or "", OTHER_MODEL))
         return known
 
-    def learn(self, model: str | None, seconds: float) -> None:
-        """A request of ``model`` completed ``seconds`` after its submit."""
+    def learn(self, model: str | None, seconds: float, running: Iterable[float] = ()) -> None:
+        """A request of ``model`` completed ``seconds`` after its submit.
+
+        :param running: Ages of others that did not, in seconds.
+        """
         if not 0 <= seconds < math.inf:
             return
-        seen = self._seen.setdefault(model, deque(maxlen=_REMEMBERED))
-        seen.append(seconds)
-        self._known[model] = estimate(AVERAGES.get(model or "", OTHER_MODEL), tuple(seen))
+        before = self.of(model)
+        ended = self._seen.setdefault(model, deque(maxlen=_REMEMBERED))
+        ended.append(math.log(max(SHORTEST, seconds)))
+        others = (unfinished(age, before) for age in islice(running, _REMEMBERED))
+        seen = [*((log, 0.0) for log in tuple(ended)), *(other for other in others if other)]
+        self._known[model] = estimate(AVERAGES.get(model or "", OTHER_MODEL), seen)

@@ -23,9 +23,11 @@ stay below the limit in every window; the rest is left to those who submit elsew
 _FIRST_PAUSE = 5.0
 _LONGEST_BLIND_PAUSE = 60.0
 _GROWTH = 1.25
-_FIRST_PATIENCE = 120.0
-_LONGEST_PATIENCE = 1920.0
+_SHORT_PATIENCE = 60.0
+_PATIENCE = 300.0
+_LONGEST_PATIENCE = 2400.0
 _SAME_LEVEL = 0.8
+"""Seconds before more is tried than what was learned, and the share of a level that counts as the same."""
 
 
 @dataclass(slots=True)
@@ -44,8 +46,9 @@ class Pace:
     _answered: deque[float] = field(default_factory=deque)
     _refused_at: float | None = None
     _level: float = 0.0
+    _best: float = 0.0
     _blind_pause: float = _FIRST_PAUSE
-    _patience: float = _FIRST_PATIENCE
+    _patience: float = _PATIENCE
     _grown_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -131,8 +134,12 @@ class Pace:
         if not whole:
             # What an earlier process used of this window is not known.
             level = max(level, self._allowed or USUAL_LIMIT)
+        else:
+            self._best = max(self._best, level)
         again = self._refused_at is not None and level >= _SAME_LEVEL * self._level
-        self._patience = min(_LONGEST_PATIENCE, self._patience * 2) if again else _FIRST_PATIENCE
+        # What was granted once will be again when those who use it up now have gone.
+        first = _SHORT_PATIENCE if level < _SAME_LEVEL * (self.limit or self._best) else _PATIENCE
+        self._patience = min(_LONGEST_PATIENCE, self._patience * 2) if again else first
         self._level, self._grown_at = level, now
         self._allowed = level if self.limit is None else min(level, self.limit)
 

@@ -19,7 +19,7 @@ CLOSEST = 1.0
 FIRST_LOOK = 1.87
 """Standard deviations below the usual time of the first look: one request in 33 is over by then."""
 
-_PRICE = 0.0083
+_PRICE = 0.0086
 """Of a look, in shares of the age."""
 
 _WIDEST = 0.134
@@ -53,8 +53,8 @@ def spacing(age: float, estimate: Estimate, share: float = 0.0) -> float:
 def likelihood(age: float, looked: float, estimate: Estimate) -> float:
     """How likely a request that ran at the age of ``looked`` seconds is over at ``age``; 0 to 1.
 
-    From the usual time on, a tenth of the doubt is no estimate's, so that what nobody expects any more is looked
-    at, too.
+    From the usual time on, a tenth of the doubt is no estimate's, so that what nobody expects any more is
+    looked at, too.
     """
     if age <= looked:
         return 0.0

@@ -126,7 +126,7 @@ class SegmindRequestTrigger(BaseTrigger):
             submitted_at=self.submitted_at,
             interval=self.poll_interval,
         )
-        with watch.waiting():
+        with watch.waiting(self.submitted_at):
             end = await async_wait_for_end(
                 watch.look,
                 state,

@@ -47,12 +47,12 @@ class Watch:
             self._client = None
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """While the request is waited for, it has a share of the budget."""
+    def waiting(self, submitted_at: float | None) -> Iterator[None]:
+        """While the request is waited for, it has a share of the budget, and its age teaches others."""
         if self._client is None:
             yield
             return
-        with self._client.turns.waiting():
+        with self._client.turns.waiting(), self._client.account.watching(self._model, submitted_at):
             yield
 
     def pacing(self) -> Pacing:

@@ -20,6 +20,7 @@ import pytest
 from crash_points import Points
 
 import airflow_ltx.segmind.clock
+from airflow_ltx.segmind.aiohttp_transport import AiohttpTransport
 
 _ENOUGH = 20.0
 
@@ -119,7 +120,6 @@ class _AsyncStream(httpx.AsyncByteStream):
 
 def _tap_http(points: Points, patch: pytest.MonkeyPatch) -> None:
     handle = httpx.HTTPTransport.handle_request
-    handle_async = httpx.AsyncHTTPTransport.handle_async_request
 
     def tapped(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
         exchange = _Exchange(points, request)
@@ -136,15 +136,21 @@ def _tap_http(points: Points, patch: pytest.MonkeyPatch) -> None:
         response.stream = _Stream(response.stream, exchange)
         return response
 
-    async def tapped_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
-        exchange = _Exchange(points, request)
-        with points.counting():
-            response = await handle_async(self, request)
-        response.stream = _AsyncStream(response.stream, exchange)
-        return response
+    def tap_async(transport: type[httpx.AsyncBaseTransport]) -> None:
+        handle_async = transport.handle_async_request
+
+        async def tapped_async(self: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
+            exchange = _Exchange(points, request)
+            with points.counting():
+                response = await handle_async(self, request)
+            response.stream = _AsyncStream(response.stream, exchange)
+            return response
+
+        patch.setattr(transport, "handle_async_request", tapped_async)
 
     patch.setattr(httpx.HTTPTransport, "handle_request", tapped)
-    patch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", tapped_async)
+    tap_async(httpx.AsyncHTTPTransport)
+    tap_async(AiohttpTransport)
 
 
 def _tap_files(points: Points, folder: Path, patch: pytest.MonkeyPatch) -> None:
@@ -220,4 +226,4 @@ def _tap_clock(points: Points, patch: pytest.MonkeyPatch) -> None:
 
     clock = airflow_ltx.segmind.clock
     patch.setattr(clock, "time", SimpleNamespace(time=time.time, sleep=sleep))
-    patch.setattr(clock, "asyncio", SimpleNamespace(sleep=asleep))
+    patch.setattr(clock, "asyncio", SimpleNamespace(sleep=asleep, wait=asyncio.wait))
