@@ -48,6 +48,11 @@ class Account:
         """Calls a minute that this process makes; None while no limit is known."""
         return self._pace.allowed
 
+    @property
+    def at_once(self) -> int:
+        """Calls that may be under way together, as far as the limit is concerned."""
+        return self._pace.at_once
+
     def opens_at(self, now: float) -> float:
         """When the next call may begin, in epoch seconds."""
         with self._lock:

@@ -20,6 +20,8 @@ _BURST = 0.05
 """Shares of the limit: what is spent evenly, and what may be spent at once after a quiet time. Together they
 stay below the limit in every window; the rest is left to those who submit elsewhere with the same key."""
 
+_FEWEST_AT_ONCE = 2
+_ANSWERS_EACH = 30
 _FIRST_PAUSE = 5.0
 _LONGEST_BLIND_PAUSE = 60.0
 _GROWTH = 1.25
@@ -44,6 +46,7 @@ class Pace:
     _filled_at: float = 0.0
     _began_at: float | None = None
     _answered: deque[float] = field(default_factory=deque)
+    _good: int = 0
     _refused_at: float | None = None
     _level: float = 0.0
     _best: float = 0.0
@@ -58,6 +61,12 @@ class Pace:
     def allowed(self) -> float | None:
         """Requests a minute that are made now; None without a known limit."""
         return None if self._allowed is None else self._allowed * _SHARE_USED
+
+    @property
+    def at_once(self) -> int:
+        """Calls that may be under way together. While no limit is known, a few more for every few answers, so
+        that the first refusal does not meet a crowd."""
+        return 1_000_000 if self._allowed is not None else max(_FEWEST_AT_ONCE, self._good // _ANSWERS_EACH)
 
     def opens_at(self, now: float) -> float:
         """When the next call may begin: ``now`` or later."""
@@ -81,6 +90,7 @@ class Pace:
         """A call was answered, whatever the answer, but for a refusal."""
         self._forget(now)
         self._answered.append(now)
+        self._good += 1
         self._blind_pause = _FIRST_PAUSE
         most = self.limit
         if self._allowed is None or (most is not None and self._allowed >= most):

@@ -57,6 +57,8 @@ class Budget(Protocol):
 
     @property
     def allowed(self) -> float | None: ...
+    @property
+    def at_once(self) -> int: ...
     def opens_at(self, now: float) -> float: ...
     def take(self, now: float) -> None: ...
 
@@ -118,7 +120,7 @@ class Turns:
 
     async def _take(self, turn: Turn) -> None:
         at = self._clock()
-        if not self._waiting and self._under_way < self._at_once and self._pace.opens_at(at) <= at:
+        if not self._waiting and self._has_room() and self._pace.opens_at(at) <= at:
             self._begin()
             return
         me = _Waiter(turn, asyncio.get_running_loop().create_future())
@@ -148,7 +150,7 @@ class Turns:
 
     async def _lead(self) -> None:
         """One step towards the next call: wait for room or for the budget, or let the best one go."""
-        if self._under_way >= self._at_once:
+        if not self._has_room():
             self._room = asyncio.get_running_loop().create_future()
             await until(self._room)
             return
@@ -180,6 +182,9 @@ class Turns:
             del self._waiting[waiter]
             waiter.late = True
             _wake(waiter.woken)
+
+    def _has_room(self) -> bool:
+        return self._under_way < min(self._at_once, self._pace.at_once)
 
     def _begin(self) -> None:
         self._pace.take(self._clock())

@@ -16,7 +16,11 @@ from tests.virtual.quick_loop import EPOCH, epoch, run_quickly
 
 
 def turns(limit: float | None = None, at_once: int = 32) -> Turns:
-    return Turns(Pace(limit), at_once=at_once, clock=epoch, sleep=asyncio.sleep)
+    pace = Pace(limit)
+    for _ in range(1000):
+        # A limit that is not known is nothing new to it.
+        pace.answered(EPOCH - 3600)
+    return Turns(pace, at_once=at_once, clock=epoch, sleep=asyncio.sleep)
 
 
 def worth(value: float) -> Turn:
@@ -82,6 +86,29 @@ def test_no_more_calls_are_under_way_than_there_are_connections() -> None:
         return most, epoch() - EPOCH
 
     assert run_quickly(main()) == (5, pytest.approx(10))
+
+
+def test_while_no_limit_is_known_few_calls_are_under_way_until_many_were_answered() -> None:
+    async def main() -> list[int]:
+        pace, under_way, most = Pace(), 0, []
+        queue = Turns(pace, at_once=32, clock=epoch, sleep=asyncio.sleep)
+
+        async def call() -> None:
+            nonlocal under_way
+            async with queue.have():
+                under_way += 1
+                most.append(under_way)
+                await asyncio.sleep(0.2)
+                under_way -= 1
+                pace.answered(epoch())
+
+        await asyncio.gather(*(call() for _ in range(2000)))
+        return most
+
+    most = run_quickly(main())
+    assert max(most[:60]) == 2
+    assert max(most) == 32
+    assert all(number <= max(2, done / 30) for done, number in enumerate(most))
 
 
 def test_a_turn_that_would_come_too_late_is_not_waited_for() -> None:
