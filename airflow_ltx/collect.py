@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from airflow_ltx.hooks.segmind import SegmindHook
     from airflow_ltx.request import Request
 
+_TOLD_BY = 2 * RECORD_KEPT
+"""Seconds after a submit by which the history tells the files of what it calls completed. Fields come late."""
+
 
 def wait_on_worker(
     hook: SegmindHook,
@@ -130,11 +133,13 @@ def _from_history(
         raise failed_request(request.request_id, entry.error, metrics)
     if entry.state is State.COMPLETED and entry.outputs:
         return RequestResult(request.request_id, entry.outputs, metrics=metrics)
-    if entry.state is State.COMPLETED:
+    began = entry.created_at if request.submitted_at is None else request.submitted_at
+    if entry.state is State.COMPLETED and began is not None and now() - began >= _TOLD_BY:
         raise _error(request, told, Ending.EXPIRED)
+    said = f"says {entry.word or 'nothing'} of it"
     raise RequestNotFound(
         f"Request {request.request_id} is gone from the service, which keeps a record for one hour, and its "
-        f"history says {entry.word or 'nothing'} of it, which is no end.",
+        f"history {said}, {'and no URL yet' if entry.state is State.COMPLETED else 'which is no end'}.",
         request_id=request.request_id,
     )
 

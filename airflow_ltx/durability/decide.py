@@ -14,6 +14,8 @@ class Step(StrEnum):
 
     SUBMIT = "submit"
     REATTACH = "reattach"
+    LOOK_AGAIN = "look again"
+    """It was given up as lost, and a person cleared the task: ask once more before anything is bought."""
     RECOVER = "recover"
     """A submit's answer is missing: look for the request in the account's history."""
     REUSE = "reuse"
@@ -41,13 +43,20 @@ def was_cleared(record: Record, max_tries: int | None) -> bool:
 
 
 def decide(
-    record: Record, wanted: str, max_tries: int | None, policies: Policies, *, is_there: bool = False
+    record: Record,
+    wanted: str,
+    max_tries: int | None,
+    policies: Policies,
+    *,
+    is_there: bool = False,
+    still_gone: str | None = None,
 ) -> Decision:
     """Whether this try buys, takes up what an earlier one bought, or returns what it landed.
 
     :param wanted: Fingerprint of what this try would submit.
     :param max_tries: The task instance's, as it is now.
     :param is_there: What was landed for it is still where this try would put it.
+    :param still_gone: What another look at a lost one has told; None if there was none.
     """
     current = record.current
     if current is None:
@@ -63,12 +72,17 @@ def decide(
                 "bought, and on_stale_state is 'fail'. Nothing was bought in its place. Give the parameters "
                 "back, or set on_stale_state='resubmit'",
             )
-        left = () if settled else (current,)
-    return _course(record.of(wanted), cleared, policies, left, is_there)
+        left = () if current.phase is Phase.FAILED else (current,)
+    return _course(record.of(wanted), cleared, policies, left, is_there, still_gone)
 
 
 def _course(
-    mine: Purchase | None, cleared: bool, policies: Policies, left: tuple[Purchase, ...], is_there: bool
+    mine: Purchase | None,
+    cleared: bool,
+    policies: Policies,
+    left: tuple[Purchase, ...],
+    is_there: bool,
+    still_gone: str | None,
 ) -> Decision:
     if mine is None:
         return Decision(
@@ -80,7 +94,7 @@ def _course(
         return Decision(
             Step.SUBMIT,
             "the task was cleared, and on_clear is 'regenerate'",
-            abandoned=(*left, mine) if mine.outstanding else left,
+            abandoned=left if mine.phase is Phase.FAILED else (*left, mine),
         )
     if is_there:
         # Whatever a later try met with, which would have put it elsewhere.
@@ -94,9 +108,7 @@ def _course(
             return Decision(Step.REATTACH, "what it made is not where this try would put it", mine, left)
         case Phase.FAILED:
             return Decision(Step.SUBMIT, "the request of an earlier try was not billed", mine, left)
-        case _ if cleared:
-            return Decision(Step.SUBMIT, "the task was cleared after its request was lost", abandoned=left)
-        case _:
+        case _ if not cleared:
             return Decision(
                 Step.FAIL,
                 f"Of {mine.name}, which was billed, nothing can be collected. No retry buys another one; "
@@ -104,3 +116,13 @@ def _course(
                 mine,
                 left,
             )
+    if mine.cost:
+        return Decision(Step.SUBMIT, "the task was cleared, and it failed at a cost", abandoned=(*left, mine))
+    if still_gone is None:
+        # What was gone for another workspace's key, or for a while, may be told by now.
+        return Decision(Step.LOOK_AGAIN, "the task was cleared after its request was lost", mine, left)
+    return Decision(
+        Step.SUBMIT,
+        f"the task was cleared, and another look found nothing of it ({still_gone.rstrip('.')})",
+        abandoned=(*left, mine),
+    )

@@ -46,6 +46,7 @@ class Purchase:
     :param request_id: None for an intent, and for what was refused.
     :param others: Ids of earlier requests of the task instance, which it is not, should it have to be found.
     :param try_number: The try that bought it.
+    :param cost: What it cost, as far as the service has told.
     :param result: Of a landed one, the task's return value; None if a URL in it must not be kept.
     """
 
@@ -61,6 +62,7 @@ class Purchase:
     request_id: str | None = None
     submitted_at: float | None = None
     try_number: int | None = None
+    cost: float | None = None
     result: Mapping[str, Any] | None = None
 
     @property
@@ -98,6 +100,7 @@ class Purchase:
             request_id=None if request_id is None else check_request_id(_text(request_id)),
             submitted_at=number_or_none(told.get("submitted_at")),
             try_number=integer_or_none(told.get("try_number")),
+            cost=number_or_none(told.get("cost")),
             result=dict(result) if isinstance(result, Mapping) else None,
         )
         named = purchase.request_id is not None and purchase.submitted_at is not None

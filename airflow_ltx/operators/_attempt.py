@@ -13,6 +13,7 @@ from airflow_ltx.durability.task_state import task_state
 from airflow_ltx.request import GivenRequest
 from airflow_ltx.segmind.models import SubmittedRequest
 from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, LOOKED_FOR, MAY_BE_BOUGHT, NO_CANCEL
+from airflow_ltx.segmind.numbers import number_or_none
 
 if TYPE_CHECKING:
     from airflow_ltx.durability.order import Order
@@ -186,14 +187,17 @@ class Attempt:
         """Nothing was billed: the next try may buy, with the seed that was drawn."""
         self._become(Phase.FAILED)
 
-    def lost(self) -> None:
-        """Billed, and nothing can be collected: only a person may have it bought again."""
+    def lost(self, cost: float | None) -> None:
+        """Billed, and nothing can be collected: only a person may have it bought again.
+
+        :param cost: None if nobody told one: then it may be found yet.
+        """
         # A file that an earlier try put elsewhere is remembered: it may be there still.
-        self._become(Phase.LOST, self.purchase.result if self.purchase else None)
+        self._become(Phase.LOST, self.purchase.result if self.purchase else None, cost)
 
     def landed(self, result: Mapping[str, Any], *, kept: bool) -> None:
         """The video is where it should be. ``kept``: whether its URLs may be kept."""
-        self._become(Phase.LANDED, dict(result) if kept else None)
+        self._become(Phase.LANDED, dict(result) if kept else None, number_or_none(result.get("cost")))
 
     def deferred_request(self, task_id: str, model: str) -> GivenRequest | None:
         """The request that an earlier leg of this try went to wait for, as far as anything remembers it."""
@@ -252,9 +256,11 @@ class Attempt:
         if self.purchase is not None:
             self.push({"request_id": self.purchase.request_id})
 
-    def _become(self, phase: Phase, result: Mapping[str, Any] | None = None) -> None:
+    def _become(
+        self, phase: Phase, result: Mapping[str, Any] | None = None, cost: float | None = None
+    ) -> None:
         if self.purchase is not None:
-            self._keep(replace(self.purchase, phase=phase, result=result))
+            self._keep(replace(self.purchase, phase=phase, result=result, cost=cost))
 
     def _keep(self, purchase: Purchase) -> None:
         """Record what has happened already: whatever is wrong with a store does not undo it."""

@@ -21,6 +21,7 @@ from airflow_ltx.segmind.polling import Ending
 from airflow_ltx.segmind.redact import without_query
 
 if TYPE_CHECKING:
+    from airflow_ltx.durability.record import Purchase
     from airflow_ltx.landing.land import Landed
     from airflow_ltx.operators._attempt import Attempt
     from airflow_ltx.operators._plan import Plan
@@ -62,12 +63,12 @@ def finish(
     except RequestFailed as error:
         # One that reports a cost was billed: no retry buys silently, a person who clears the task may.
         if error.cost:
-            attempt.lost()
+            attempt.lost(error.cost)
         else:
             attempt.failed()
         fail_after_purchase(error, attempt, request.request_id)
     except ResultExpired as error:
-        attempt.lost()
+        attempt.lost(None)
         error.add("No retry buys another one; clearing the task does.")
         fail_after_purchase(error, attempt, request.request_id)
     except SegmindError as error:
@@ -88,6 +89,23 @@ def _told_files(outcome: Outcome, plan: Plan) -> dict[str, Any]:
     told = outcome.to_xcom()
     every = plan.wish is not None and plan.wish.every
     return {**told, "files": outcome.files_to_xcom()} if every else told
+
+
+def still_gone(attempt: Attempt, purchase: Purchase) -> str | None:
+    """One more look at a request that was given up as lost: why nothing of it can be collected.
+
+    None if something may be: then it is dealt with as any other.
+    """
+    request = purchase.request
+    try:
+        told = wait_on_worker(attempt.hook, request, deadline=0.0, interval=None, log=attempt.log)
+        if told.status == Ending.EXPIRED.value:
+            collect(attempt.hook, request, told)
+    except ResultExpired as error:
+        return error.message
+    except SegmindError as error:
+        attempt.log.info("Another look at request %s: %s", request.request_id, error.message)
+    return None
 
 
 def submitted_only(attempt: Attempt, request: SubmittedRequest) -> dict[str, Any]:

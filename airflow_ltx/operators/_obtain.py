@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowTaskTimeout
@@ -13,6 +14,7 @@ from airflow_ltx.durability.fingerprint import marks
 from airflow_ltx.durability.policies import Policies
 from airflow_ltx.durability.record import MOST, Phase, Purchase
 from airflow_ltx.exceptions import RecordConflict, SegmindError, SubmitOutcomeUnknown
+from airflow_ltx.operators._finish import still_gone
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.moments import utc_text
 from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
@@ -39,7 +41,13 @@ def obtain(
     """
     earlier = attempt.record.of(order.fingerprint)
     there = earlier is not None and earlier.result is not None and is_there(earlier.result)
-    decision = decide(attempt.record, order.fingerprint, attempt.ti.max_tries, policies, is_there=there)
+    course = partial(
+        decide, attempt.record, order.fingerprint, attempt.ti.max_tries, policies, is_there=there
+    )
+    decision = course()
+    if decision.step is Step.LOOK_AGAIN and decision.purchase is not None:
+        gone = still_gone(attempt, decision.purchase)
+        decision = decision if gone is None else course(still_gone=gone)
     mine = decision.purchase
     for left in decision.abandoned:
         _abandon(attempt, left, None if left.fingerprint != order.fingerprint else decision.reason)
@@ -62,7 +70,7 @@ def obtain(
         attempt.log.info(
             "Reused the result of request %s%s: %s. Nothing is bought, and a retry returns it again.",
             mine.request_id,
-            _billed(mine.result or {}),
+            _billed(mine),
             decision.reason,
         )
         return mine
@@ -70,9 +78,11 @@ def obtain(
     attempt.take_up(mine)
     since = mine.intent_at if mine.submitted_at is None else mine.submitted_at
     attempt.log.info(
-        "Reattached to request %s, bought %.0f s ago: %s. Nothing is bought, and a retry takes it up again.",
+        "Reattached to request %s, bought %.0f s ago%s: %s. Nothing is bought, and a retry takes it up "
+        "again.",
         mine.request_id,
         now() - since,
+        _billed(mine),
         decision.reason,
     )
     return mine
@@ -157,13 +167,15 @@ def _interrupted(attempt: Attempt, model: str, error: BaseException) -> None:
     ) from error
 
 
-def _billed(result: Mapping[str, Any]) -> str:
-    cost = number_or_none(result.get("cost"))
+def _billed(purchase: Purchase) -> str:
+    told = (purchase.result or {}).get("cost")
+    cost = number_or_none(told) if purchase.cost is None else purchase.cost
     return "" if cost is None else f", billed ${cost:g}"
 
 
 def _abandon(attempt: Attempt, left: Purchase, reason: str | None) -> None:
     """``reason``: None if it is of other parameters."""
+    what = f"Left behind {left.name} of an earlier try"
     match left.phase:
         case Phase.SUBMITTED:
             what = f"Abandoned {left.name} of an earlier try"
@@ -171,10 +183,12 @@ def _abandon(attempt: Attempt, left: Purchase, reason: str | None) -> None:
         case Phase.INTENT:
             what = f"Abandoned the submit of {utc_text(left.intent_at)}, whose answer was lost"
             then = "A request may exist and be billed."
+        case Phase.LOST if not left.cost:
+            then = "It was bought, and billed if it completed."
         case _:
-            what = f"Left behind {left.name} of an earlier try"
-            then = "It was bought and billed."
+            then = f"It was bought{_billed(left) or ' and billed'}."
     retry = "goes on with what is bought in its place"
     if reason is None:
         reason, retry = _OTHER, "with its parameters takes it up again"
-    attempt.log.warning("%s: %s. %s A retry %s.", what, reason, then, retry)
+    tell = attempt.log.warning if left.outstanding else attempt.log.info
+    tell("%s: %s. %s A retry %s.", what, reason, then, retry)

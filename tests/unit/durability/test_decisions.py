@@ -64,13 +64,30 @@ STALE_FAILS = Policies(on_stale_state="fail")
         (Phase.LANDED, "other", SAME, STALE_FAILS, Step.FAIL),
         (Phase.LANDED, "other", CLEARED, STALE_FAILS, Step.SUBMIT),
         (Phase.LOST, WANTED, SAME, REUSE, Step.FAIL),
-        (Phase.LOST, WANTED, CLEARED, REUSE, Step.SUBMIT),
+        (Phase.LOST, WANTED, CLEARED, REUSE, Step.LOOK_AGAIN),
+        (Phase.LOST, WANTED, SAME, REGENERATE, Step.FAIL),
+        (Phase.LOST, WANTED, CLEARED, REGENERATE, Step.SUBMIT),
     ],
 )
 def test_every_state_has_its_course(phase, wanted, max_tries, policies, step):
     decision = decide(of(purchase(phase)), wanted, max_tries, policies)
     assert decision.step is step
     assert decision.reason
+
+
+def test_what_was_lost_is_bought_again_only_by_a_person_and_after_another_look_at_it():
+    lost = of(purchase(Phase.LOST))
+    gone = decide(lost, WANTED, CLEARED, REUSE, still_gone="it is not in the history.")
+    assert gone.step is Step.SUBMIT
+    assert gone.abandoned == lost.purchases
+    assert "it is not in the history" in gone.reason
+    assert decide(lost, WANTED, SAME, REUSE, still_gone="no").step is Step.FAIL
+
+
+def test_what_failed_at_a_cost_needs_no_other_look():
+    failed = replace(purchase(Phase.LOST), cost=0.02)
+    decision = decide(of(failed), WANTED, CLEARED, REUSE)
+    assert (decision.step, decision.abandoned) == (Step.SUBMIT, (failed,))
 
 
 @pytest.mark.parametrize("phase", [Phase.LANDED, Phase.SUBMITTED, Phase.LOST])
@@ -117,8 +134,13 @@ def test_what_is_left_behind_is_named(before, mine, after, cleared, wish):
     record = of(*before, mine, *after)
     decision = decide(record, WANTED, CLEARED if cleared else SAME, wish)
     current = record.current
-    if decision.step is not Step.FAIL and current.outstanding and current.fingerprint != WANTED:
+    paid = current.phase is not Phase.FAILED
+    if decision.step is not Step.FAIL and paid and current.fingerprint != WANTED:
         assert current in decision.abandoned
+    if decision.step is Step.SUBMIT:
+        assert [p for p in decision.abandoned if p.fingerprint == WANTED] == [
+            p for p in (record.of(WANTED),) if p.phase is not Phase.FAILED
+        ]
 
 
 @given(purchases, policies)

@@ -266,6 +266,22 @@ def test_a_web_page_that_says_404_knows_nothing_of_the_account() -> None:
         read_history_entry(answer(404, b"<!doctype html>not found"), REQUEST_ID)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "Not Found"},
+        {"detail": "Not Found"},
+        {"message": "no Route matched with those values"},
+        {"timestamp": "2026-01-01", "status": 404, "error": "Not Found", "message": "Not Found."},
+        b"404 page not found",
+        b"Cannot GET /inference-request/request-history/1",
+    ],
+)
+def test_a_path_that_a_gateway_does_not_know_says_nothing_of_the_account(body: Any) -> None:
+    with pytest.raises(e.UnreadableResponse, match="history_url"):
+        read_history_entry(answer(404, body), REQUEST_ID)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("request_id", ["", "../credits", "a b", "x" * 300, None, 5])
 def test_what_is_no_id_is_not_asked_for(kind: str, request_id: Any) -> None:
