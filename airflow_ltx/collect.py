@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_ltx.request import Request
 
 _TOLD_BY = 2 * RECORD_KEPT
-"""Seconds after a submit by which the history tells the files of what it calls completed. Fields come late."""
+"""Seconds after a submit by which the history tells the files of what it calls completed: they come late."""
 
 
 def wait_on_worker(

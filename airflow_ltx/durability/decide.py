@@ -105,6 +105,11 @@ def _course(
         case Phase.SUBMITTED:
             return Decision(Step.REATTACH, "an earlier try of this task bought it", mine, left)
         case Phase.LANDED:
+            if mine.result is None:
+                # Only its signed URL would be, which no record keeps.
+                return Decision(
+                    Step.REATTACH, "an earlier try collected it, and its URL was not kept", mine, left
+                )
             return Decision(Step.REATTACH, "what it made is not where this try would put it", mine, left)
         case Phase.FAILED:
             return Decision(Step.SUBMIT, "the request of an earlier try was not billed", mine, left)

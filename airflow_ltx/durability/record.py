@@ -47,7 +47,8 @@ class Purchase:
     :param others: Ids of earlier requests of the task instance, which it is not, should it have to be found.
     :param try_number: The try that bought it.
     :param cost: What it cost, as far as the service has told.
-    :param result: Of a landed one, the task's return value; None if a URL in it must not be kept.
+    :param result: Of a landed one, the task's return value, its URLs without their queries; None if only a
+        URL that must not be kept would tell where the file is.
     """
 
     phase: Phase

@@ -13,7 +13,6 @@ from airflow_ltx.durability.task_state import task_state
 from airflow_ltx.request import GivenRequest
 from airflow_ltx.segmind.models import SubmittedRequest
 from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, LOOKED_FOR, MAY_BE_BOUGHT, NO_CANCEL
-from airflow_ltx.segmind.numbers import number_or_none
 
 if TYPE_CHECKING:
     from airflow_ltx.durability.order import Order
@@ -195,9 +194,9 @@ class Attempt:
         # A file that an earlier try put elsewhere is remembered: it may be there still.
         self._become(Phase.LOST, self.purchase.result if self.purchase else None, cost)
 
-    def landed(self, result: Mapping[str, Any], *, kept: bool) -> None:
-        """The video is where it should be. ``kept``: whether its URLs may be kept."""
-        self._become(Phase.LANDED, dict(result) if kept else None, number_or_none(result.get("cost")))
+    def landed(self, result: Mapping[str, Any] | None, cost: float | None) -> None:
+        """The video is where it should be. ``result``: what may be kept of the task's return value."""
+        self._become(Phase.LANDED, result, cost)
 
     def deferred_request(self, task_id: str, model: str) -> GivenRequest | None:
         """The request that an earlier leg of this try went to wait for, as far as anything remembers it."""

@@ -18,7 +18,7 @@ from airflow_ltx.operators._lifecycle import fail_after_purchase
 from airflow_ltx.outcome import Outcome
 from airflow_ltx.segmind.models import RequestResult, State, SubmittedRequest
 from airflow_ltx.segmind.polling import Ending
-from airflow_ltx.segmind.redact import without_query
+from airflow_ltx.segmind.redact import unsigned, without_query
 
 if TYPE_CHECKING:
     from airflow_ltx.durability.record import Purchase
@@ -126,9 +126,13 @@ def has_failed(attempt: Attempt, request: SubmittedRequest) -> bool:
     return True
 
 
-def keepable(result: dict[str, Any]) -> bool:
-    """Whether a return value may be kept: a URL that is signed is a credential, and is looked up anew."""
-    return all(without_query(url) == url for url in result["outputs"])
+def keepable(result: dict[str, Any]) -> dict[str, Any] | None:
+    """What may be kept of a return value: a URL that is signed is a credential.
+
+    None if nothing but such a URL would tell where the file is: then it is looked up anew.
+    """
+    signed = any(without_query(url) != url for url in result["outputs"])
+    return None if signed and result["uri"] is None else unsigned(result)
 
 
 def _land(

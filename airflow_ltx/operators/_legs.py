@@ -277,7 +277,7 @@ class RequestLegs(TellsConsumers):
             )
         )
         # Last: a try that dies before this point is followed by one that takes the request up again.
-        attempt.landed(result, kept=keepable(result))
+        attempt.landed(keepable(result), result["cost"])
         self._tell_outlets(attempt.outlet_events, result)
         return result
 

@@ -10,6 +10,7 @@ from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import AirflowFailException
 from videos import PROMPT, changing, files, video, videos
 
+from airflow_ltx.emulator import results
 from airflow_ltx.exceptions import (
     DestinationError,
     RecordUnavailable,
@@ -69,6 +70,44 @@ def test_a_cleared_task_returns_what_it_has(segmind, told, tmp_path, landing, st
     assert (segmind.ledger.submissions[0].polls, segmind.ledger.lookups) == (polls, lookups)
     assert f"Reused the result of request {first['request_id']}" in told()
     assert run.ti.xcom["video_url"] == first["video_url"]
+
+
+@pytest.fixture
+def signed(segmind, monkeypatch):
+    """The service signs the URLs of its files."""
+    named = results._video
+
+    def signed(*args):
+        told = named(*args)
+        return {**told, "url": f"{told['url']}?X-Amz-Signature=5ecret"}
+
+    monkeypatch.setattr(results, "_video", signed)
+    return segmind
+
+
+def test_a_landed_file_is_returned_without_a_call_though_its_url_was_signed(signed, told, tmp_path):
+    run = video(destination=f"file://{tmp_path}/", state=False)
+    first = run.try_once()
+    assert first["output_url"].endswith("?X-Amz-Signature=5ecret")
+    signed.add_faults("any:before:404*inf")
+    run.clear()
+    url = first["output_url"].partition("?")[0]
+    assert run.try_once() == {
+        **first,
+        "output_url": url, "outputs": [url], "video_url": url, "reused": True,
+    }
+    assert f"Reused the result of request {first['request_id']}" in told()
+    assert not [path for path in tmp_path.rglob("*.json") if "5ecret" in path.read_text()]
+
+
+def test_a_signed_url_that_is_all_there_is_is_asked_for_again(signed, told):
+    run = video()
+    first = run.try_once()
+    assert "5ecret" not in json.dumps(run.record)
+    run.clear()
+    assert run.try_once()["output_url"] == first["output_url"]
+    assert len(ids(signed)) == 1
+    assert "its URL was not kept" in told()
 
 
 @pytest.mark.parametrize("damage", ["removed", "cut", "changed", "moved away"])
