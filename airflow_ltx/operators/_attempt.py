@@ -204,7 +204,14 @@ class Attempt:
         if current is not None and current.phase is Phase.SUBMITTED and current.request_id is not None:
             return GivenRequest(current.request_id, current.model, current.submitted_at)
         request_id = self.ti.xcom_pull(task_ids=task_id, key="request_id", map_indexes=self.ti.map_index)
-        return GivenRequest(request_id, model) if isinstance(request_id, str) and request_id else None
+        if not isinstance(request_id, str) or not request_id:
+            return None
+        if current is None or current.phase is not Phase.INTENT:
+            return GivenRequest(request_id, model)
+        if request_id in current.others:
+            # This try took it up and then bought another one, whose answer was lost.
+            return None
+        return GivenRequest(request_id, current.model, current.intent_at)
 
     def ended(self) -> None:
         """The task's process is being ended: say what becomes of the request."""

@@ -16,7 +16,11 @@ from airflow_ltx.exceptions import SegmindError
 from airflow_ltx.operators import _arguments
 from airflow_ltx.operators._consumers import TellsConsumers
 from airflow_ltx.operators._destination import check_mapped, destination_of, wish_of
-from airflow_ltx.operators._lifecycle import fail_after_purchase, fail_before_purchase
+from airflow_ltx.operators._lifecycle import (
+    fail_after_purchase,
+    fail_before_purchase,
+    name_what_was_bought,
+)
 from airflow_ltx.segmind.clock import now
 
 if TYPE_CHECKING:
@@ -82,7 +86,7 @@ class RequestLegs(TellsConsumers):
         from airflow_ltx.triggers.recovery import from_payload
 
         verdict = from_payload(event)
-        attempt = self._begin(context)
+        attempt = self._begin(context, verdict.request_id)
         try:
             plan = self._checked(attempt)
             plan.remember(attempt)
@@ -106,7 +110,7 @@ class RequestLegs(TellsConsumers):
         from airflow_ltx.triggers.event import RequestEvent
 
         told = RequestEvent.from_payload(event)
-        attempt = self._begin(context)
+        attempt = self._begin(context, told.request_id)
         at = now() if told.submitted_at is None else told.submitted_at
         request = SubmittedRequest(told.request_id, told.model or self.model, at)
         attempt.resume(request, None)
@@ -130,9 +134,10 @@ class RequestLegs(TellsConsumers):
             # What is wrong with the arguments now is said by the method that goes on.
             with suppress(SegmindError):
                 self._checked(attempt).remember(attempt)
-            if attempt.searching:
-                return self.execute_recovered(context, unanswered_search(error))
+            # An id that only its XCom tells, since the record could not be completed, needs no search.
             request = attempt.deferred_request(self.task_id, self.model)
+            if request is None and attempt.searching:
+                return self.execute_recovered(context, unanswered_search(error))
             if request is None:
                 raise
             return self.execute_complete(context, unanswered(request, error).to_payload())
@@ -142,13 +147,16 @@ class RequestLegs(TellsConsumers):
         if self._attempt is not None:
             self._attempt.ended()
 
-    def _begin(self, context: Context) -> Attempt:
+    def _begin(self, context: Context, request_id: str | None = None) -> Attempt:
+        """Read the record. ``request_id``: what is known to be bought, should that fail."""
         from airflow_ltx.hooks.segmind import SegmindHook
         from airflow_ltx.operators._attempt import Attempt
 
         try:
             attempt = Attempt.begin(context, SegmindHook(str(self.segmind_conn_id)), self.log)
         except SegmindError as error:
+            if request_id is not None:
+                name_what_was_bought(error, str(self.segmind_conn_id), request_id)
             fail_before_purchase(error, None, self.log)
         self._attempt = attempt
         return attempt

@@ -40,6 +40,15 @@ def fail_before_purchase(error: SegmindError, attempt: Attempt | None, log: Any)
     raise_to_airflow(error, log)
 
 
+def name_what_was_bought(error: SegmindError, conn_id: str, request_id: str) -> None:
+    """Of an error that came before the record could be read."""
+    error.request_id = request_id
+    error.add(
+        f"Request {request_id} was bought before that; SegmindHook({conn_id!r}).wait({request_id!r}) "
+        "collects it."
+    )
+
+
 def fail_after_purchase(error: SegmindError, attempt: Attempt, request_id: str) -> NoReturn:
     """Raise an error that stands between a bought request and its file.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -94,7 +96,10 @@ def test_a_landed_file_is_returned_without_a_call_though_its_url_was_signed(sign
     url = first["output_url"].partition("?")[0]
     assert run.try_once() == {
         **first,
-        "output_url": url, "outputs": [url], "video_url": url, "reused": True,
+        "output_url": url,
+        "outputs": [url],
+        "video_url": url,
+        "reused": True,
     }
     assert f"Reused the result of request {first['request_id']}" in told()
     assert not [path for path in tmp_path.rglob("*.json") if "5ecret" in path.read_text()]
@@ -558,17 +563,83 @@ def test_a_purchase_that_could_not_be_recorded_is_found_by_its_intent(segmind, l
 
 def test_a_record_that_could_not_be_completed_is_completed_after_the_wait(segmind, monkeypatch):
     run = video()
+    monkeypatch.setattr(TaskState, "set", second_write_fails())
+    result = run.try_once()
+    (purchase,) = run.purchases
+    assert (purchase["phase"], purchase["request_id"]) == ("landed", result["request_id"])
+
+
+def second_write_fails():
+    """A task state that takes an intent, and not that it was bought."""
     write, fails = TaskState.set, iter([False, True])
 
-    def second_fails(self, key, value, **options):
+    def set_(self, key, value, **options):
         if next(fails, False):
             raise ConnectionError("the api-server is away")
         write(self, key, value, **options)
 
-    monkeypatch.setattr(TaskState, "set", second_fails)
-    result = run.try_once()
-    (purchase,) = run.purchases
-    assert (purchase["phase"], purchase["request_id"]) == ("landed", result["request_id"])
+    return set_
+
+
+def test_an_id_that_only_an_xcom_tells_is_taken_up_before_anything_is_looked_for_or_bought(
+    segmind, monkeypatch
+):
+    segmind.configure(history_lag_seconds=1e6)
+    monkeypatch.setattr(TaskState, "set", second_write_fails())
+    run = video(timeout=0.5, on_orphaned_intent="resubmit")
+
+    def unanswered(deferral):
+        time.sleep(1.0)
+        return TriggerFailureReason.TRIGGER_TIMEOUT.value
+
+    result = run.try_with(unanswered)
+    assert ids(segmind) == [result["request_id"]]
+    assert [(bought["phase"], bought["request_id"]) for bought in run.purchases] == [
+        ("landed", *ids(segmind))
+    ]
+
+
+def test_an_id_that_was_taken_up_before_a_lost_submit_does_not_stand_for_it(segmind, later):
+    segmind.add_faults("submit:after:fail")
+    run = video(wait_for_completion=False, timeout=1)
+    failing = run.try_once()["request_id"]
+    later(60)
+    segmind.add_faults("submit:after:reset")
+    segmind.configure(history_lag_seconds=1000)
+
+    def unanswered(deferral):
+        assert run.ti.xcom["request_id"] == failing
+        segmind.configure(history_lag_seconds=0)
+        return TriggerFailureReason.TRIGGER_TIMEOUT.value
+
+    assert run.try_with(unanswered)["request_id"] == ids(segmind)[1]
+    assert len(ids(segmind)) == 2
+
+
+def test_a_record_that_cannot_be_read_after_the_wait_does_not_hide_the_requests_id(segmind, monkeypatch):
+    run = video()
+
+    def breaks(deferral):
+        monkeypatch.setattr(TaskState, "get", broken)
+        return {"event": asyncio.run(run.fire(deferral))}
+
+    with pytest.raises(RecordUnavailable, match="the api-server is away") as caught:
+        run.try_with(breaks)
+    assert f"Request {ids(segmind)[0]} was bought before that" in str(caught.value)
+    assert caught.value.request_id == ids(segmind)[0]
+
+
+def test_a_record_that_is_none_after_the_wait_does_not_hide_the_requests_id(segmind):
+    run = video()
+
+    def spoilt(deferral):
+        event = asyncio.run(run.fire(deferral))
+        run.state.set("airflow_ltx.request", "something else")
+        return {"event": event}
+
+    with pytest.raises(AirflowFailException, match="holds no record") as caught:
+        run.try_with(spoilt)
+    assert f"Request {ids(segmind)[0]} was bought before that" in str(caught.value)
 
 
 def test_a_store_that_fails_at_the_very_end_does_not_fail_a_task_that_has_its_video(
