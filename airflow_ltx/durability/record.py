@@ -154,6 +154,10 @@ class Record:
             revision=self.revision + 1,
         )
 
+    def with_refused(self, purchase: Purchase) -> Record:
+        """The record with a purchase that came to nothing; the current one stays the current one."""
+        return replace(self, purchases=(*self.purchases[:-1], purchase, *self.purchases[-1:])[-MOST:])
+
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON primitives."""
         return {

@@ -255,8 +255,8 @@ class Attempt:
         earlier = replace(self.record, revision=revision + 1)
         if self.record.of(intent.fingerprint) is not None:
             return earlier
-        # Only its seed is worth keeping.
-        return earlier.updated(replace(intent, phase=Phase.FAILED), self.ti.max_tries)
+        # Only its seed is worth keeping. What was dealt with before is so again: it may be under way.
+        return earlier.with_refused(replace(intent, phase=Phase.FAILED))
 
     def _push_id(self) -> None:
         if self.purchase is not None:

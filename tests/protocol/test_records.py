@@ -484,6 +484,40 @@ def test_a_retry_of_a_refused_regeneration_regenerates(segmind, tmp_path):
     assert run.try_once()["request_id"] == ids(segmind)[1]
 
 
+def test_a_refused_purchase_of_other_parameters_does_not_hide_what_is_under_way(segmind, later):
+    """Whatever stands in the way of a later try: it must be retried, since something is paid for."""
+    segmind.configure(inference_seconds=10)
+    how = {"prompt": f"{PROMPT} one"}
+    run = changing(lambda: {"timeout": 0.2, "deferrable": False, **how})
+    with pytest.raises(WaitTimeout):
+        run.try_once()
+    how["prompt"] = f"{PROMPT} two"
+    segmind.add_faults("submit:before:402")
+    with pytest.raises(AirflowFailException, match="Nothing was billed"):
+        run.try_once()
+    how |= {"prompt": f"{PROMPT} one", "on_clear": "{{ 'forget' }}"}
+    with pytest.raises(SegmindError, match="on_clear") as caught:
+        run.try_once()
+    assert f"Request {ids(segmind)[0]}, bought by an earlier try, goes on" in str(caught.value)
+    del how["on_clear"]
+    later(30)
+    assert run.try_once()["request_id"] == ids(segmind)[0]
+    assert len(ids(segmind)) == 1
+
+
+def test_a_retry_of_a_refused_purchase_is_as_free_as_the_one_that_was_refused(segmind):
+    """A person who cleared a green task may change its parameters, whatever on_stale_state says."""
+    how = {"prompt": f"{PROMPT} one"}
+    run = changing(lambda: {"on_stale_state": "fail", **how})
+    run.try_once()
+    run.clear()
+    how["prompt"] = f"{PROMPT} two"
+    segmind.add_faults("submit:before:402")
+    with pytest.raises(AirflowFailException, match="Nothing was billed"):
+        run.try_once()
+    assert run.try_once()["request_id"] == ids(segmind)[1]
+
+
 @pytest.mark.parametrize("fault", ["history:before:404*inf", "download:before:404*inf"])
 def test_a_file_that_is_still_where_it_was_put_is_returned_whatever_went_wrong_elsewhere(
     segmind, tmp_path, later, fault
