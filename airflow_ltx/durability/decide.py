@@ -49,6 +49,7 @@ def decide(
     policies: Policies,
     *,
     is_there: bool = False,
+    was_there: bool = False,
     still_gone: str | None = None,
 ) -> Decision:
     """Whether this try buys, takes up what an earlier one bought, or returns what it landed.
@@ -56,6 +57,7 @@ def decide(
     :param wanted: Fingerprint of what this try would submit.
     :param max_tries: The task instance's, as it is now.
     :param is_there: What was landed for it is still where this try would put it.
+    :param was_there: What was landed before it is, see :attr:`Purchase.instead_of`.
     :param still_gone: What another look at a lost one has told; None if there was none.
     """
     current = record.current
@@ -73,7 +75,7 @@ def decide(
                 "back, or set on_stale_state='resubmit'",
             )
         left = () if current.phase is Phase.FAILED else (current,)
-    return _course(record.of(wanted), cleared, policies, left, is_there, still_gone)
+    return _course(record.of(wanted), cleared, policies, left, is_there, was_there, still_gone)
 
 
 def _course(
@@ -82,6 +84,7 @@ def _course(
     policies: Policies,
     left: tuple[Purchase, ...],
     is_there: bool,
+    was_there: bool,
     still_gone: str | None,
 ) -> Decision:
     if mine is None:
@@ -99,6 +102,12 @@ def _course(
     if is_there:
         # Whatever a later try met with, which would have put it elsewhere.
         return Decision(Step.REUSE, "an earlier try of this task has collected it", mine, left)
+    nothing = mine.phase is Phase.FAILED or (
+        mine.phase is Phase.LOST and bool(mine.cost or still_gone is not None)
+    )
+    if cleared and was_there and nothing:
+        behind = left if mine.phase is Phase.FAILED else (*left, mine)
+        return Decision(Step.REUSE, "what was bought in its place came to nothing", mine.instead_of, behind)
     match mine.phase:
         case Phase.INTENT:
             return Decision(Step.RECOVER, "an earlier try was about to submit the same", mine, left)

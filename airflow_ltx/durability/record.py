@@ -49,6 +49,8 @@ class Purchase:
     :param cost: What it cost, as far as the service has told.
     :param result: Of a landed one, the task's return value, its URLs without their queries; None if only a
         URL that must not be kept would tell where the file is.
+    :param instead_of: A landed one of the same parameters, in place of which a person had this one bought: it
+        counts again should this one come to nothing.
     """
 
     phase: Phase
@@ -65,6 +67,7 @@ class Purchase:
     try_number: int | None = None
     cost: float | None = None
     result: Mapping[str, Any] | None = None
+    instead_of: Purchase | None = None
 
     @property
     def outstanding(self) -> bool:
@@ -84,10 +87,20 @@ class Purchase:
         """For a sentence."""
         return f"request {self.request_id}" if self.request_id else "a request whose answer was lost"
 
+    def to_json(self) -> dict[str, Any]:
+        """A dict of JSON primitives."""
+        return asdict(replace(self, instead_of=None)) | {
+            "phase": self.phase.value,
+            "others": list(self.others),
+            "made": list(self.made),
+            "instead_of": None if self.instead_of is None else self.instead_of.to_json(),
+        }
+
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Self:
         """Read one; raises whatever it stumbles over."""
         marks, result, request_id = told["marks"], told.get("result"), told.get("request_id")
+        before = told.get("instead_of")
         purchase = cls(
             phase=Phase(told["phase"]),
             fingerprint=_text(told["fingerprint"]),
@@ -103,6 +116,7 @@ class Purchase:
             try_number=integer_or_none(told.get("try_number")),
             cost=number_or_none(told.get("cost")),
             result=dict(result) if isinstance(result, Mapping) else None,
+            instead_of=None if before is None else cls.from_json(before),
         )
         named = purchase.request_id is not None and purchase.submitted_at is not None
         if not named and purchase.phase not in (Phase.INTENT, Phase.FAILED):
@@ -131,6 +145,13 @@ class Record:
     def of(self, fingerprint: str) -> Purchase | None:
         """The purchase of a fingerprint."""
         return next((p for p in self.purchases if p.fingerprint == fingerprint), None)
+
+    def landed(self, fingerprint: str) -> Purchase | None:
+        """The latest purchase of a fingerprint of which a file is known, whatever came after it."""
+        latest = self.of(fingerprint)
+        if latest is None or latest.result is None:
+            return None if latest is None else latest.instead_of
+        return replace(latest, phase=Phase.LANDED, instead_of=None)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -164,15 +185,7 @@ class Record:
             "version": VERSION,
             "max_tries": self.max_tries,
             "revision": self.revision,
-            "purchases": [
-                asdict(purchase)
-                | {
-                    "phase": purchase.phase.value,
-                    "others": list(purchase.others),
-                    "made": list(purchase.made),
-                }
-                for purchase in self.purchases
-            ],
+            "purchases": [purchase.to_json() for purchase in self.purchases],
         }
 
     @classmethod

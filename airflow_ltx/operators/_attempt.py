@@ -142,6 +142,12 @@ class Attempt:
             self._keep(purchase)
         self._push_id()
 
+    def fall_back(self, landed: Purchase) -> None:
+        """Return what was landed before a submit that came to nothing, which stays on record: who looks again
+        may find it yet."""
+        self.purchase, self.reused, self.kept = landed, True, landed.phase
+        self._push_id()
+
     def bought(self, request_id: str, submitted_at: float) -> None:
         """The request's id is known: it is bought."""
         if self.purchase is None:
@@ -266,7 +272,8 @@ class Attempt:
         self, phase: Phase, result: Mapping[str, Any] | None = None, cost: float | None = None
     ) -> None:
         if self.purchase is not None:
-            self._keep(replace(self.purchase, phase=phase, result=result, cost=cost))
+            before = None if phase is Phase.LANDED else self.purchase.instead_of
+            self._keep(replace(self.purchase, phase=phase, result=result, cost=cost, instead_of=before))
 
     def _keep(self, purchase: Purchase) -> None:
         """Record what has happened already: whatever is wrong with a store does not undo it."""

@@ -238,12 +238,17 @@ class RequestLegs(TellsConsumers):
         return self._recovered(attempt, plan, intent, verdict)
 
     def _recovered(self, attempt: Attempt, plan: Plan, intent: Purchase, verdict: Verdict) -> Any:
-        from airflow_ltx.operators._recover import found, given_up
+        from airflow_ltx.operators._landing import is_there
+        from airflow_ltx.operators._recover import found, given_up, landed_before
 
         if verdict.request_id is not None:
             return self._go_on(attempt, plan, found(attempt, intent, verdict.request_id, verdict.reason))
         over = now() >= intent.intent_at + plan.timeout
         resubmit = plan.policies.on_orphaned_intent == "resubmit"
+        if over and not resubmit and plan.policies.on_clear == "reuse":
+            landed = landed_before(attempt, intent, verdict, partial(is_there, plan.destination))
+            if landed is not None:
+                return self._go_on(attempt, plan, landed)
         given_up(attempt, intent, verdict, resubmit=resubmit, over=over)
         return self._go_on(attempt, plan, self._buy_instead(attempt, plan, intent))
 

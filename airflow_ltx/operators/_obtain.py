@@ -40,9 +40,14 @@ def obtain(
     :raises SegmindError: Nothing was bought, but for ``SubmitOutcomeUnknown``.
     """
     earlier = attempt.record.of(order.fingerprint)
-    there = earlier is not None and earlier.result is not None and is_there(earlier.result)
     course = partial(
-        decide, attempt.record, order.fingerprint, attempt.ti.max_tries, policies, is_there=there
+        decide,
+        attempt.record,
+        order.fingerprint,
+        attempt.ti.max_tries,
+        policies,
+        is_there=holds(earlier, is_there),
+        was_there=holds(None if earlier is None else earlier.instead_of, is_there),
     )
     decision = course()
     if decision.step is Step.LOOK_AGAIN and decision.purchase is not None:
@@ -130,6 +135,11 @@ def buy(attempt: Attempt, order: Order, drawn: int | None) -> Purchase:
     return attempt.purchase or intent
 
 
+def holds(landed: Purchase | None, is_there: Callable[[Mapping[str, Any]], bool]) -> bool:
+    """Whether something was landed and is still there."""
+    return landed is not None and landed.result is not None and is_there(landed.result)
+
+
 def intent_to(attempt: Attempt, order: Order, seed: int | None, at: float) -> Purchase:
     """What is on record while an order is being sent. ``at``: epoch seconds."""
     body = order.body(seed)
@@ -145,6 +155,7 @@ def intent_to(attempt: Attempt, order: Order, seed: int | None, at: float) -> Pu
         made=attempt.record.made[-MOST:],
         seed=seed,
         try_number=attempt.ti.try_number,
+        instead_of=attempt.record.landed(order.fingerprint),
     )
 
 

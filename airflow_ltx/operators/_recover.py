@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_ltx.durability.looking import Telling, look_up
 from airflow_ltx.durability.record import Phase
@@ -10,7 +11,7 @@ from airflow_ltx.durability.recovery import Fate, Lookup, Verdict, Wanted
 from airflow_ltx.durability.task_state import KEY
 from airflow_ltx.exceptions import SubmitOutcomeUnknown
 from airflow_ltx.failure import raise_to_airflow
-from airflow_ltx.operators._obtain import intent_to
+from airflow_ltx.operators._obtain import holds, intent_to
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.moments import utc_text
 from airflow_ltx.segmind.retry import ONCE
@@ -95,6 +96,27 @@ def intent_left(attempt: Attempt, order: Order, verdict: Verdict) -> Purchase | 
     intent = intent_to(attempt, order, None, now()) if current is None else current
     attempt.resume_intent(intent)
     return intent
+
+
+def landed_before(
+    attempt: Attempt, intent: Purchase, verdict: Verdict, is_there: Callable[[Mapping[str, Any]], bool]
+) -> Purchase | None:
+    """What is returned, though a person once asked for another one, when the history knows nothing of its
+    submit; None if nothing was landed before, or it is not there any more."""
+    landed = intent.instead_of
+    if landed is None or verdict.fate is not Fate.ABSENT or not holds(landed, is_there):
+        return None
+    attempt.fall_back(landed)
+    attempt.log.warning(
+        "The submit of %s at %s got no answer, and the account's history knows nothing of it (%s). A request "
+        "may exist and be billed. on_clear is 'reuse': reused the result of request %s, in place of which it "
+        "was sent. Nothing is bought, and a retry looks again.",
+        intent.model,
+        utc_text(intent.intent_at),
+        verdict.reason,
+        landed.request_id,
+    )
+    return landed
 
 
 def given_up(attempt: Attempt, intent: Purchase, verdict: Verdict, *, resubmit: bool, over: bool) -> None:

@@ -22,6 +22,7 @@ from airflow_ltx.exceptions import (
     SubmitOutcomeUnknown,
     WaitTimeout,
 )
+from airflow_ltx.hooks.segmind import SegmindHook
 from airflow_ltx.operators.segmind import SegmindSubmitOperator
 from airflow_ltx.segmind.whole_file import write_whole
 from runner import TaskRun, TaskState
@@ -472,6 +473,90 @@ def test_a_refused_regeneration_leaves_what_it_was_to_replace(segmind, tmp_path)
     run.clear()
     assert run.try_once()["request_id"] == first["request_id"]
     assert len(segmind.ledger.submissions) == 1
+
+
+@pytest.fixture
+def regenerated(segmind, tmp_path):
+    """Clears a task that has its video, to have another one; tells its arguments and what it has."""
+
+    def clear(**arguments):
+        how = {"destination": f"file://{tmp_path}/", "on_clear": "regenerate", "timeout": 0.5, **arguments}
+        run = changing(lambda: how)
+        first = run.try_once()
+        run.clear()
+        return run, how, first
+
+    return clear
+
+
+def dies_before_the_submit(run, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmindHook, "submit", lambda *args: killed(None))
+        with pytest.raises(Killed):
+            run.try_once()
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_regeneration_that_never_was_leaves_the_video_that_there_is(
+    segmind, regenerated, monkeypatch, told, deferrable
+):
+    run, how, first = regenerated(deferrable=deferrable)
+    dies_before_the_submit(run, monkeypatch)
+    with pytest.raises(SubmitOutcomeUnknown, match="nothing was bought in its place"):
+        run.try_once()
+    how["on_clear"] = "reuse"
+    for _ in range(2):
+        run.clear()
+        assert run.try_once() == {**first, "reused": True}
+        assert run.ti.xcom["request_id"] == first["request_id"]
+    assert ids(segmind) == [first["request_id"]]
+    assert f"reused the result of request {first['request_id']}" in told()
+
+
+def test_a_regeneration_that_was_bought_after_all_is_found_before_the_video_that_there_is(
+    segmind, regenerated
+):
+    run, how, _ = regenerated()
+    segmind.add_faults("submit:after:reset")
+    segmind.configure(history_lag_seconds=1000)
+    with pytest.raises(SubmitOutcomeUnknown):
+        run.try_once()
+    how["on_clear"] = "reuse"
+    segmind.configure(history_lag_seconds=0)
+    run.clear()
+    assert run.try_once()["request_id"] == ids(segmind)[1]
+    assert len(ids(segmind)) == 2
+
+
+def test_a_regeneration_that_failed_leaves_the_video_that_there_is(segmind, regenerated):
+    run, how, first = regenerated()
+    segmind.add_faults("submit:after:fail")
+    with pytest.raises(RequestFailed):
+        run.try_once()
+    how["on_clear"] = "reuse"
+    run.clear()
+    assert run.try_once() == {**first, "reused": True}
+    assert len(ids(segmind)) == 2
+
+
+def test_a_retry_of_a_regeneration_that_failed_regenerates(segmind, regenerated):
+    run, _, _ = regenerated()
+    segmind.add_faults("submit:after:fail")
+    with pytest.raises(RequestFailed):
+        run.try_once()
+    assert run.try_once()["request_id"] == ids(segmind)[2]
+    (purchase,) = run.purchases
+    assert purchase["instead_of"] is None
+
+
+def test_what_was_to_be_replaced_and_is_not_there_any_more_is_not_returned(segmind, regenerated, monkeypatch):
+    run, how, first = regenerated()
+    dies_before_the_submit(run, monkeypatch)
+    Path(first["uri"].removeprefix("file://")).unlink()
+    how["on_clear"] = "reuse"
+    run.clear()
+    with pytest.raises(SubmitOutcomeUnknown, match="nothing was bought in its place"):
+        run.try_once()
 
 
 def test_a_retry_of_a_refused_regeneration_regenerates(segmind, tmp_path):
