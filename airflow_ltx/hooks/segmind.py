@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +65,8 @@ class SegmindHook(BaseHook):
     def __init__(self, segmind_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.segmind_conn_id = segmind_conn_id
+        # Told a bought request's id, what its line in the log goes on with: an operator knows what a retry does.
+        self.what_then: Callable[[str], str] | None = None
 
     @cached_property
     def config(self) -> ClientConfig:
@@ -321,7 +323,8 @@ class SegmindHook(BaseHook):
 
     def _bought(self, request: SubmittedRequest) -> SubmittedRequest:
         # First of all the id into the log: whatever breaks from here on, a person can find it there.
-        self.log.info("Bought request %s of %s.", request.request_id, request.model)
+        then = "" if self.what_then is None else f" {self.what_then(request.request_id)}"
+        self.log.info("Bought request %s of %s.%s", request.request_id, request.model, then)
         return request
 
     @staticmethod

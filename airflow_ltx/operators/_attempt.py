@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from airflow_ltx.hooks.segmind import SegmindHook
 
 
+_TAKES_UP = "A retry takes up this request and buys nothing."
+
+
 @dataclass(slots=True)
 class Attempt:
     """The state of one try.
@@ -236,6 +239,10 @@ class Attempt:
             except Exception:
                 self.log.exception("The XCom %s could not be pushed.", key)
 
+    def from_now_on(self, request_id: str) -> str:
+        """What a retry does once a request is bought, as its line says before anything can go wrong."""
+        return _TAKES_UP if self.stores.stores else self.next_try(request_id)
+
     def next_try(self, request_id: str) -> str:
         """What a retry does once a request was bought."""
         if self.kept is Phase.INTENT:
@@ -244,7 +251,7 @@ class Attempt:
                 "it up."
             )
         if self.kept is not None:
-            return "A retry takes up this request and buys nothing."
+            return _TAKES_UP
         why = (
             "This Airflow keeps no record between tries (that needs 3.3, or a destination)"
             if not self.stores.stores

@@ -105,6 +105,7 @@ def buy(attempt: Attempt, order: Order, drawn: int | None) -> Purchase:
     intent = intent_to(attempt, order, seed, now())
     attempt.intend(intent)
     attempt.submitting = True
+    attempt.hook.what_then = attempt.from_now_on
     try:
         request = attempt.hook.submit(order.model, order.body(seed))
     except SubmitOutcomeUnknown as error:
@@ -131,7 +132,9 @@ def buy(attempt: Attempt, order: Order, drawn: int | None) -> Purchase:
         _interrupted(attempt, order.model, error)
         raise
     attempt.submitting, attempt.fresh = False, True
-    attempt.log.info("Request %s: %s", request.request_id, attempt.next_try(request.request_id))
+    then = attempt.next_try(request.request_id)
+    if then != attempt.from_now_on(request.request_id):
+        attempt.log.warning("Request %s: %s", request.request_id, then)
     return attempt.purchase or intent
 
 

@@ -106,7 +106,7 @@ def test_a_video_is_landed_through_a_deferral_and_a_retry_buys_only_where_nothin
         assert retried["reused"] is True
     else:
         assert len(more) == 1
-        assert f"Request {first}: This Airflow keeps no record between tries" in log
+        assert f"Bought request {first} of ltx-video. This Airflow keeps no record between tries" in log
 
     assert bought_with(segmind, seed=8) == [beside["request_id"]]
     assert beside["reused"] is True
