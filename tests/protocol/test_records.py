@@ -12,6 +12,7 @@ from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import AirflowFailException
 from videos import PROMPT, changing, files, video, videos
 
+from airflow_ltx.durability.policies import CHOICES
 from airflow_ltx.emulator import results
 from airflow_ltx.exceptions import (
     DestinationError,
@@ -818,44 +819,88 @@ def test_two_mapped_tasks_have_a_record_each(segmind, tmp_path):
 # --- Where policies come from -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("argument", "extra", "option", "anew"),
+WHERE = pytest.mark.parametrize(
+    ("argument", "extra", "option", "other"),
     [
         (None, None, None, False),
-        (None, None, "regenerate", True),
-        (None, "reuse", "regenerate", False),
-        (None, "regenerate", "reuse", True),
-        ("reuse", "regenerate", "regenerate", False),
-        ("regenerate", "reuse", "reuse", True),
-        ("{{ none }}", "", "regenerate", True),
+        (None, None, 1, True),
+        (None, 0, 1, False),
+        (None, 1, 0, True),
+        (0, 1, 1, False),
+        (1, 0, 0, True),
+        ("{{ none }}", "", 1, True),
     ],
 )
-def test_a_policy_comes_from_the_task_else_the_connection_else_the_deployment(
-    segmind, monkeypatch, argument, extra, option, anew
+"""Which of a policy's two values (0 is its default) each place has, and whether the other one holds."""
+
+
+@pytest.fixture
+def policy(segmind, monkeypatch):
+    """Sets a policy in the connection and for the deployment; tells the argument for the task."""
+
+    def put(name, argument, extra, option):
+        def word(value):
+            return CHOICES[name][value] if isinstance(value, int) else value
+
+        value = json.loads(connection(segmind.base_url)) | {"extra": {name: word(extra)}}
+        monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps(value))
+        if option is not None:
+            monkeypatch.setenv(f"AIRFLOW__SEGMIND__{name.upper()}", word(option))
+        return {name: word(argument)}
+
+    return put
+
+
+@WHERE
+def test_on_clear_comes_from_the_task_else_the_connection_else_the_deployment(
+    segmind, policy, argument, extra, option, other
 ):
-    value = json.loads(connection(segmind.base_url)) | {"extra": {"on_clear": extra}}
-    monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps(value))
-    if option is not None:
-        monkeypatch.setenv("AIRFLOW__SEGMIND__ON_CLEAR", option)
-    run = video(on_clear=argument)
+    run = video(**policy("on_clear", argument, extra, option))
     run.try_once()
     run.clear()
     run.try_once()
-    assert len(segmind.ledger.submissions) == 1 + anew
+    assert len(segmind.ledger.submissions) == 1 + other
+
+
+@WHERE
+def test_on_orphaned_intent_comes_from_there_too(segmind, policy, argument, extra, option, other):
+    segmind.add_faults("submit:before:reset")
+    run = video(timeout=0.3, **policy("on_orphaned_intent", argument, extra, option))
+    if other:
+        assert run.try_once()["request_id"] == ids(segmind)[0]
+    else:
+        with pytest.raises(SubmitOutcomeUnknown, match="nothing was bought in its place"):
+            run.try_once()
+        assert ids(segmind) == []
+
+
+@WHERE
+def test_and_so_does_on_stale_state(segmind, policy, argument, extra, option, other):
+    given = policy("on_stale_state", argument, extra, option)
+    prompts = iter([f"{PROMPT} one", f"{PROMPT} two"])
+    run = changing(lambda: {"prompt": next(prompts), "wait_for_completion": False, **given})
+    run.try_once()
+    if other:
+        with pytest.raises(AirflowFailException, match="on_stale_state is 'fail'"):
+            run.try_once()
+    else:
+        run.try_once()
+    assert len(segmind.ledger.submissions) == 2 - other
 
 
 @pytest.mark.parametrize("where", ["argument", "connection", "deployment"])
-def test_a_policy_that_does_not_exist_is_named_before_money_is_spent(segmind, monkeypatch, where):
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_policy_that_does_not_exist_is_named_before_money_is_spent(segmind, monkeypatch, where, name):
     arguments = {}
     match where:
         case "argument":
-            arguments["on_clear"] = "{{ 'forget' }}"
+            arguments[name] = "{{ 'forget' }}"
         case "connection":
-            value = json.loads(connection(segmind.base_url)) | {"extra": {"on_clear": "forget"}}
+            value = json.loads(connection(segmind.base_url)) | {"extra": {name: "forget"}}
             monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps(value))
         case _:
-            monkeypatch.setenv("AIRFLOW__SEGMIND__ON_CLEAR", "forget")
-    with pytest.raises(AirflowFailException, match="on_clear"):
+            monkeypatch.setenv(f"AIRFLOW__SEGMIND__{name.upper()}", "forget")
+    with pytest.raises(AirflowFailException, match=name):
         video(**arguments).try_once()
     assert segmind.ledger.submissions == []
 
