@@ -65,7 +65,7 @@ class SegmindHook(BaseHook):
     def __init__(self, segmind_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.segmind_conn_id = segmind_conn_id
-        # What the line of a bought request goes on with, given its id: an operator knows what a retry will do.
+        # What the line of a bought request goes on with, given its id: an operator knows what a retry does.
         self.what_then: Callable[[str], str] | None = None
 
     @cached_property

@@ -83,6 +83,19 @@ def test_a_killed_leg_is_followed_by_another_try_as_long_as_there_is_one(world):
     assert (task.state, task.max_tries) == (State.READY, 5)
 
 
+@pytest.mark.parametrize("on_clear", ["reuse", "regenerate"])
+def test_a_task_that_is_cleared_while_it_runs_counts_as_cleared(stage, on_clear):
+    world = play(stage, deferrable=False, on_clear=on_clear)
+    task = world.tasks[0]
+    world.run(task, Accident(20, "clear"))
+    assert world.books.purchases
+    assert (task.state, task.max_tries) == (State.READY, 3)
+    world.run(task)
+    assert len(world.books.purchases) == (2 if on_clear == "regenerate" else 1)
+    world.books.check()
+    world.close()
+
+
 def test_the_books_find_a_second_purchase(world):
     task = world.tasks[0]
     world.run(task)

@@ -51,6 +51,15 @@ def cleared_while_deferred(stack) -> Scenario:
     return run.ended()
 
 
+def cleared_while_running(stack) -> Scenario:
+    run = Scenario.begin(stack, "cleared_working_videos").sibling("kept")
+    for task in (run, run.sibling("anew")):
+        task.recorded()
+        assert task.task.state == "running"
+        task.clear()
+    return run.ended()
+
+
 def cleared_after_its_success(stack) -> Scenario:
     run = Scenario.begin(stack, "deferring_video").ended()
     run.the_one_video()
@@ -81,6 +90,7 @@ SCENARIOS = (
     killed_with_its_worker_after_the_record,
     killed_while_landing,
     cleared_while_deferred,
+    cleared_while_running,
     cleared_after_its_success,
     cleared_with_its_run,
     failed_by_the_scheduler,
@@ -155,6 +165,18 @@ def test_a_retry_lands_the_file_that_a_killed_worker_had_begun(airflow_stack, sc
 
 def test_a_task_cleared_while_it_waits_takes_its_request_up_again(airflow_stack, scenarios):
     scenarios.end_of(cleared_while_deferred).the_one_video_of_the_second_try()
+
+
+def test_a_task_cleared_while_it_waits_on_a_worker_takes_its_request_up_again(airflow_stack, scenarios):
+    scenarios.end_of(cleared_while_running).the_one_video_of_the_second_try()
+
+
+def test_a_task_cleared_while_it_runs_buys_anew_only_where_its_author_asked_for_it(airflow_stack, scenarios):
+    anew = scenarios.end_of(cleared_while_running).sibling("anew")
+    assert anew.task.state == "success", anew.logs()
+    first, second = anew.purchases
+    assert anew.video_of(second)["reused"] is False
+    assert f"Abandoned request {first['request_id']} of an earlier try" in anew.log(2)
 
 
 def test_a_task_cleared_after_its_success_returns_the_video_it_has(airflow_stack, scenarios):

@@ -164,11 +164,11 @@ class Task:
         with running_as(process, Errand(self, self.tries, self.orders)):
             self._leg(process)
         if process.dead and accident is not None and accident.how == "clear":
-            # Airflow retries it whatever the number of tries, and does not raise max_tries.
-            self.state = State.READY
+            # Airflow ends its process, and then treats it as one that was cleared when it was over.
+            self.clear()
 
     def clear(self) -> None:
-        """A person clears a task that is not running."""
+        """A person cleared it, and it is not running any more."""
         self.max_tries = self.tries + self.retries
         self.state, self.next, self.deferral = State.READY, None, None
         self.ended_for_good = False

@@ -69,6 +69,13 @@ class World:
     def run(self, task: Task, accident: Accident | None = None) -> None:
         """The next leg of a task that is ready."""
         task.run(accident)
+        if (
+            accident is not None
+            and accident.how == "clear"
+            and task.process is not None
+            and task.process.dead
+        ):
+            self.books.cleared(task)
         if task.state is State.SUCCESS:
             self.books.check_return_value(task)
         if task.ended_for_good:

@@ -34,6 +34,10 @@ with DAG("working_video", schedule=None):
 with DAG("forgotten_video", schedule=None):
     video(segmind_conn_id="segmind_forgetful", timeout=15)
 
+with DAG("cleared_working_videos", schedule=None):
+    video("kept", deferrable=False)
+    video("anew", deferrable=False, on_clear="regenerate")
+
 with DAG("cleared_videos", schedule=None):
     video("kept")
     video("anew", on_clear="regenerate")
