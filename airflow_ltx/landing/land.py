@@ -109,8 +109,8 @@ def land(
     :param reach: Which hosts the connection allows.
     :param number: Of the file among the request's outputs, from 1.
     :param deadline: On ``clock``, for all attempts together. Default: :data:`LANDING_LIMIT` from now.
-    :param stop: Once it is set, the landing ends at the next bytes, or in its pause between two attempts,
-        and leaves nothing behind.
+    :param stop: Once it is set, the landing ends within a moment, however silent the file host is, and leaves
+        nothing behind.
     :param rest: Seconds after each chunk of some 64 KB, for who shares the interpreter.
     :param sleep: For the pauses between attempts.
     :raises DownloadFailed: The file host did not give the whole file. Nothing partial is visible.
@@ -125,7 +125,13 @@ def land(
 
     def attempt() -> Landed:
         source = open_download(
-            output.url, reach=reach, deadline=deadline, max_bytes=wish.max_bytes, clock=clock, sleep=sleep
+            output.url,
+            reach=reach,
+            deadline=deadline,
+            max_bytes=wish.max_bytes,
+            clock=clock,
+            sleep=sleep,
+            stop=stop,
         )
         with source as (announced, chunks):
             beginning, whole = _beginning(until(stop, chunks, rest=rest))

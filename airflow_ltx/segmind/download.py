@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
+import random
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -13,34 +14,25 @@ import httpx
 
 from airflow_ltx import __version__
 from airflow_ltx.exceptions import DownloadFailed
+from airflow_ltx.segmind.announced import Announced, announced_by, no_file, rest_of
 from airflow_ltx.segmind.clock import now, pause
 from airflow_ltx.segmind.media import MAX_BYTES
 from airflow_ltx.segmind.reach import Reach, proxy_for
 from airflow_ltx.segmind.redact import quote_service, without_query
 from airflow_ltx.segmind.retry import DOWNLOAD, retrying
+from airflow_ltx.segmind.stopping import check_wanted
 from airflow_ltx.segmind.transport import buildable, shared_ssl_context, timeouts, unlogged
 from airflow_ltx.segmind.watchdog import time_limit
 
 MOST_REDIRECTS = 3
 
-_ERROR_PAGES = ("text/html", "application/json", "application/xml", "text/xml")
 _NO_DEADLINE = 24 * 3600.0
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d*/(\d+|\*)", re.IGNORECASE)
+_CUT = 0.1
+"""Seconds by which a connection may be cut before the deadline, as two clocks may differ."""
+_PROGRESS = 64 * 1024
+"""Bytes of an answer below which the next one is waited for: some hosts break off again and again."""
 
 Trace = Callable[[str, Mapping[str, Any]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Announced:
-    """What the file host said of the file before its bytes.
-
-    :param length: In bytes, None if it did not say.
-    :param validator: The ``ETag`` or ``Last-Modified`` by which a later part is known to be of the same file.
-    """
-
-    content_type: str | None
-    length: int | None
-    validator: str | None = field(default=None, repr=False)
 
 
 @contextmanager
@@ -53,6 +45,7 @@ def open_download(
     max_bytes: int = MAX_BYTES,
     clock: Callable[[], float] = now,
     sleep: Callable[[float], None] = pause,
+    stop: threading.Event | None = None,
     transport: httpx.BaseTransport | None = None,
 ) -> Iterator[tuple[Announced, Iterator[bytes]]]:
     """Open a finished file; yields what was announced and an iterator over its bytes.
@@ -65,18 +58,23 @@ def open_download(
     :param timeout: Seconds of silence after which a connection is given up.
     :param deadline: On ``clock``; reading beyond it fails.
     :param max_bytes: Size above which a file is refused: before its first byte if it is announced.
+    :param stop: Once it is set, the connection is cut, however silent the host is, and nothing more is asked.
     :raises DownloadFailed: ``transient`` tells whether the same download may succeed a moment later. Also
         raised by the iterator, if fewer or more bytes arrive than were announced.
+    :raises Stopped: ``stop`` was set.
     """
     limit = _NO_DEADLINE if deadline is None else deadline - clock()
-    with time_limit(limit) as extensions, ExitStack() as stack:
+    stop = stop or threading.Event()
+    with time_limit(limit, stop) as extensions, ExitStack() as stack:
         host = _FileHost(url, reach, timeout, transport, extensions["trace"])
-        with _broken_off(url):
+        with _broken_off(url, stop):
             response = stack.enter_context(host.answer({}))
             _check_status(response.status_code, url, expected=200)
             announced = _announced(response)
         _check_size(announced.length, max_bytes, url)
-        reading = _Reading(host, announced, response, stack.pop_all(), deadline, max_bytes, clock, sleep)
+        reading = _Reading(
+            host, announced, response, stack.pop_all(), deadline, max_bytes, clock, sleep, stop
+        )
         stack.callback(reading.close)
         yield announced, reading.chunks()
 
@@ -166,6 +164,7 @@ class _Reading:
         max_bytes: int,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
+        stop: threading.Event,
     ) -> None:
         self._host = host
         self._announced = announced
@@ -175,8 +174,11 @@ class _Reading:
         self._max_bytes = max_bytes
         self._clock = clock
         self._sleep = sleep
+        self._stop = stop
         self._length = announced.length
         self._received = 0
+        self._asked_from = 0
+        self._fruitless = 0
 
     def close(self) -> None:
         self._open.close()
@@ -190,6 +192,8 @@ class _Reading:
                 resumable = self._received and self._announced.validator is not None
                 if not resumable or not _RESUME.allowed(error):
                     raise
+                self._open.close()
+                self._wait_after(error)
             self._resume()
 
     def _rest(self) -> Iterator[bytes]:
@@ -198,7 +202,7 @@ class _Reading:
         :raises DownloadFailed: It is not all.
         """
         url = self._host.url
-        with _broken_off(url):
+        with _broken_off(url, self._stop):
             # Unbuffered: a host that drips would otherwise fill a buffer for hours, unseen by the clock.
             for chunk in self._response.iter_bytes():
                 self._received += len(chunk)
@@ -207,6 +211,9 @@ class _Reading:
                 _check_size(self._received, self._max_bytes, url)
                 self._check_time()
                 yield chunk
+        # A file without a length ends where its connection does, also where that was cut from here.
+        check_wanted(self._stop)
+        self._check_time(_CUT if self._length is None else 0.0)
         if not self._received or (self._length is not None and self._received != self._length):
             raise DownloadFailed(self._wrong_length(), transient=True)
 
@@ -215,30 +222,42 @@ class _Reading:
 
         :raises DownloadFailed: The host does not give it: the file is to be read anew.
         """
-        self._open.close()
         again = retrying(_RESUME, deadline=self._deadline, clock=self._clock, sleep=self._sleep)
         again(self._ask)
 
+    def _wait_after(self, error: DownloadFailed) -> None:
+        """Wait, if the last answers have brought next to nothing: ever longer, as between failures.
+
+        :raises DownloadFailed: ``error``, where that would take too long.
+        """
+        little = self._received - self._asked_from < _PROGRESS
+        self._fruitless = self._fruitless + 1 if little else 0
+        self._asked_from = self._received
+        if not little:
+            return
+        seconds = _RESUME.wait(self._fruitless, error, random.random())  # noqa: S311
+        if self._deadline is not None and self._clock() + seconds >= self._deadline:
+            raise error
+        self._sleep(seconds)
+
     def _ask(self) -> None:
+        check_wanted(self._stop)
         self._check_time()
         url = self._host.url
         headers = {"range": f"bytes={self._received}-", "if-range": self._announced.validator or ""}
-        with ExitStack() as stack, _broken_off(url):
+        with ExitStack() as stack, _broken_off(url, self._stop):
             response = stack.enter_context(self._host.answer(headers))
             if response.status_code in (200, 416):
                 raise _not_resumed(url)
             _check_status(response.status_code, url, expected=206)
-            given = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
-            if given is None or int(given[1]) != self._received:
+            rest = rest_of(self._announced, response.headers, self._received)
+            if rest is None or (rest.total is not None and self._length not in (None, rest.total)):
                 raise _not_resumed(url)
-            if given[2] != "*":
-                if self._length not in (None, int(given[2])):
-                    raise _not_resumed(url)
-                self._length = int(given[2])
+            self._length = self._length if rest.total is None else rest.total
             self._response, self._open = response, stack.pop_all()
 
-    def _check_time(self) -> None:
-        if self._deadline is not None and self._clock() > self._deadline:
+    def _check_time(self, early: float = 0.0) -> None:
+        if self._deadline is not None and self._clock() > self._deadline - early:
             raise _Over(
                 f"Downloading {without_query(self._host.url)} was too slow: {self._received} bytes until the "
                 "deadline.",
@@ -270,11 +289,12 @@ _RESUME = replace(
 
 
 @contextmanager
-def _broken_off(url: str) -> Iterator[None]:
-    """httpx's errors as ours."""
+def _broken_off(url: str, stop: threading.Event) -> Iterator[None]:
+    """httpx's errors as ours; what was cut on purpose is no error."""
     try:
         yield
     except (httpx.HTTPError, httpx.StreamError) as error:
+        check_wanted(stop)
         why = quote_service(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
         raise DownloadFailed(
             f"Downloading {without_query(url)} broke off ({why}). Downloading again is free.", transient=True
@@ -321,22 +341,11 @@ def _check_size(size: int | None, max_bytes: int, url: str) -> None:
 
 
 def _announced(response: httpx.Response) -> Announced:
-    headers = response.headers
-    media = headers.get("content-type", "").partition(";")[0].strip().lower() or None
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if media in _ERROR_PAGES or encoding != "identity":
-        # Identity was asked for; the length of anything else says nothing about the file's.
-        got = media if media in _ERROR_PAGES else f"a body in the encoding {encoding!r:.40}"
+    instead = no_file(response.headers)
+    if instead is not None:
         raise DownloadFailed(
-            f"The file host sent {got} where a finished file was expected from "
+            f"The file host sent {instead} where a finished file was expected from "
             f"{without_query(str(response.url))}. Nothing was saved.",
             transient=True,
         )
-    length = headers.get("content-length", "")
-    etag = headers.get("etag", "").strip()
-    return Announced(
-        content_type=media,
-        length=int(length) if length.isdigit() else None,
-        # A weak one may stand for other bytes.
-        validator=(etag if etag and not etag.startswith("W/") else None) or headers.get("last-modified"),
-    )
+    return announced_by(response.headers)

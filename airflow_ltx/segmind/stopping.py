@@ -11,6 +11,13 @@ class Stopped(Exception):
     """The work was given up; what it had begun is undone on the way out."""
 
 
+def check_wanted(stop: threading.Event) -> None:
+    """:raises Stopped: ``stop`` is set."""
+    if stop.is_set():
+        # Not chained to what breaks when a connection is cut: that is no news.
+        raise Stopped from None
+
+
 def until(stop: threading.Event, chunks: Iterator[bytes], *, rest: float = 0.0) -> Iterator[bytes]:
     """``chunks``, until ``stop`` is set.
 

@@ -220,7 +220,7 @@ def _no_file(response: ApiResponse, model: str) -> SegmindError:
 def _fetch(
     output: Output, result: SyncResult, reach: Reach, deadline: float, stop: threading.Event
 ) -> SyncResult:
-    source = open_download(output.url, reach=reach, deadline=deadline, sleep=sleeping(stop))
+    source = open_download(output.url, reach=reach, deadline=deadline, sleep=sleeping(stop), stop=stop)
     with source as (announced, chunks):
         written = write_whole(result.path, until(stop, chunks))
     return _at_its_place(result, written, output.content_type or announced.content_type)

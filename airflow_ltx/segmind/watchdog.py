@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 # By their ends alone: httpcore names these events after who connects, which may be a proxy's side of it too.
 # The one that counts is the last, since TLS takes the plain socket's descriptor away.
 _CONNECTED = (".connect_tcp.complete", ".start_tls.complete")
+_LOOK = 0.2
 
 
 class _Watchdog:
@@ -42,20 +44,39 @@ class _Watchdog:
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[dict[str, Callable[..., None]]]:
+def time_limit(
+    seconds: float, stop: threading.Event | None = None
+) -> Iterator[dict[str, Callable[..., None]]]:
     """Yield the ``extensions`` for httpx requests that must all be over after ``seconds``.
 
     When they are not, their connections are cut and httpx raises as for any lost connection. Only connections
     made within the block are seen, so the client must not keep any alive.
+
+    :param stop: They must be over, too, a moment after it is set.
     """
     watchdog = _Watchdog()
-    timer = threading.Timer(max(0.0, seconds), watchdog.expire)
-    timer.daemon = True
-    timer.start()
+    if stop is None:
+        timer = threading.Timer(max(0.0, seconds), watchdog.expire)
+        timer.daemon = True
+        timer.start()
+        over = timer.cancel
+    else:
+        ended = threading.Event()
+        over = ended.set
+        threading.Thread(target=_watch, args=(watchdog, seconds, stop, ended), daemon=True).start()
     try:
         yield {"trace": watchdog.trace}
     finally:
-        timer.cancel()
+        over()
+
+
+def _watch(watchdog: _Watchdog, seconds: float, stop: threading.Event, ended: threading.Event) -> None:
+    """Nothing can wait for two events at once, so this looks at one of them now and then."""
+    deadline = time.monotonic() + seconds
+    while not ended.wait(min(_LOOK, max(0.0, deadline - time.monotonic()))):
+        if stop.is_set() or time.monotonic() >= deadline:
+            watchdog.expire()
+            return
 
 
 def _cut(connected: socket.socket) -> None:

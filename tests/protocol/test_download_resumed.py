@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from airflow_ltx.exceptions import DownloadFailed
 from airflow_ltx.segmind.download import open_download
 from airflow_ltx.segmind.reach import Reach
+from airflow_ltx.segmind.stopping import Stopped
 from tests.protocol.file_host import Answer, FileHost, Peer, answer, running_file_host
 
 BODY = bytes(range(256)) * 3000
@@ -70,7 +72,8 @@ def test_wherever_it_is_cut_the_bytes_are_the_same(one_host: FileHost, cuts: lis
 
 def test_a_last_modified_date_will_do(host: FileHost) -> None:
     date = "Mon, 23 Nov 2026 00:00:00 GMT"
-    url = host.serve(cut(5000, etag="", last_modified=date), part(5000))
+    dated = {"etag": "", "last_modified": date}
+    url = host.serve(cut(5000, **dated), part(5000, **dated))
     assert fetch(url) == BODY
     assert host.requests[1].headers["if-range"] == date
 
@@ -106,6 +109,118 @@ def test_another_part_than_the_missing_one_is_not_taken(host: FileHost, then: An
         fetch(host.serve(cut(5000), then))
     assert caught.value.transient is True
     assert len(host.requests) == 2
+
+
+DATED = {"etag": "", "last_modified": "Mon, 23 Nov 2026 00:00:00 GMT"}
+LATER = "Mon, 23 Nov 2026 00:00:01 GMT"
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({}, {"etag": '"v2"'}),
+        ({}, {"etag": 'W/"v1"'}),
+        ({}, {"etag": ""}),
+        (DATED, {**DATED, "last_modified": LATER}),
+        (DATED, {"etag": '"v1"'}),
+        ({}, {"content_type": "text/html"}),
+        ({}, {"content_type": "Application/JSON; charset=utf-8"}),
+        ({}, {"content_encoding": "gzip"}),
+    ],
+    ids=["another", "weak", "none", "newer", "no date", "a page", "a message", "packed"],
+)
+def test_a_part_that_may_be_of_another_file_is_not_put_behind_this_one(
+    host: FileHost, first: dict[str, str], then: dict[str, str]
+) -> None:
+    with pytest.raises(DownloadFailed, match="does not resume") as caught:
+        fetch(host.serve(cut(5000, **first), part(5000, **then)))
+    assert caught.value.transient is True
+    assert len(host.requests) == 2
+
+
+def test_a_total_that_is_no_size_of_a_file_is_not_read(host: FileHost) -> None:
+    with pytest.raises(DownloadFailed, match="does not resume"):
+        fetch(host.serve(cut(5000), part(5000, total="9" * 5000)))
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_a_host_that_gives_next_to_nothing_is_asked_ever_more_rarely(host: FileHost, size: int) -> None:
+    start = itertools.count(5000, size)
+
+    def little(peer: Peer) -> None:
+        begin = next(start)
+        if len(host.requests) > 100:
+            peer.send(answer(404))
+        peer.send(part(begin, begin + size))
+
+    pauses: list[float] = []
+    with pytest.raises(DownloadFailed):
+        fetch(
+            host.serve(cut(5000), little),
+            deadline=time.time() + 120,
+            clock=lambda: time.time() + sum(pauses),
+            sleep=pauses.append,
+        )
+    assert len(host.requests) < 30
+    assert sum(pauses) > 90
+
+
+def test_a_download_that_is_not_wanted_any_more_asks_for_nothing(host: FileHost) -> None:
+    stop = threading.Event()
+
+    def last(peer: Peer) -> None:
+        peer.send(cut(5000))
+        stop.set()
+
+    with pytest.raises(Stopped):
+        fetch(host.serve(last, part(5000)), stop=stop)
+    assert len(host.requests) == 1
+
+
+def silent(peer: Peer) -> None:
+    peer.stall(60)
+
+
+def silent_soon(peer: Peer) -> None:
+    peer.send(cut(5000))
+    peer.stall(60)
+
+
+def silent_later(peer: Peer) -> None:
+    peer.send(part(5000, 6000))
+    peer.stall(60)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [[silent], [silent_soon], [cut(5000), silent], [cut(5000), silent_later]],
+    ids=["before it begins", "in between", "before it goes on", "later"],
+)
+def test_a_silent_host_holds_up_nobody_who_does_not_want_the_file_any_more(
+    host: FileHost, answers: list[Answer]
+) -> None:
+    stop = threading.Event()
+    timer = threading.Timer(0.5, stop.set)
+    timer.start()
+    begun = time.monotonic()
+    with pytest.raises(Stopped):
+        fetch(host.serve(*answers), timeout=30.0, stop=stop)
+    assert time.monotonic() - begun < 3
+
+
+@pytest.mark.parametrize("why", ["not wanted", "too late"])
+def test_a_file_without_a_length_is_not_whole_because_it_was_cut(host: FileHost, why: str) -> None:
+    stop = threading.Event()
+
+    def unending(peer: Peer) -> None:
+        peer.send(answer(200, BODY[:5000], length=-1, **MP4))
+        if why == "not wanted":
+            stop.set()
+        peer.stall(60)
+
+    url = host.serve(unending, answer(404))
+    with pytest.raises(Stopped if why == "not wanted" else DownloadFailed):
+        fetch(url, timeout=30.0, stop=stop, deadline=time.time() + (60 if why == "not wanted" else 1))
 
 
 @pytest.mark.parametrize("headers", [{"etag": ""}, {"etag": 'W/"v1"'}])
