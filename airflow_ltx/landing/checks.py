@@ -5,10 +5,11 @@ from __future__ import annotations
 from airflow_ltx.exceptions import DestinationError, DownloadFailed
 from airflow_ltx.landing.place import Found
 from airflow_ltx.landing.wish import Wish
-from airflow_ltx.segmind.media import is_message, is_page, sniff
+from airflow_ltx.segmind.media import container, is_message, is_page, sniff
 from airflow_ltx.segmind.redact import without_query
 
 _SAYS_NOTHING = (None, "application/octet-stream", "binary/octet-stream")
+_HOLDS_ANYTHING = ("application/ogg", "application/mxf")
 
 
 def media_type(beginning: bytes, served: str | None, announced: str | None) -> str | None:
@@ -17,7 +18,7 @@ def media_type(beginning: bytes, served: str | None, announced: str | None) -> s
     for told in (served, announced):
         if told not in _SAYS_NOTHING:
             return told
-    return sniff(beginning) or served or announced
+    return sniff(beginning) or container(beginning) or served or announced
 
 
 def check_media(beginning: bytes, content_type: str | None, media: str | None, url: str) -> None:
@@ -32,11 +33,15 @@ def check_media(beginning: bytes, content_type: str | None, media: str | None, u
     if media is None:
         return
     seen = sniff(beginning)
+    if media == "video":
+        # Hosts say of anything that it is what it should have been.
+        held = container(beginning)
+        seen = seen or (content_type if held in _HOLDS_ANYTHING else held)
     for told in (seen, content_type):
         if told not in _SAYS_NOTHING and not str(told).startswith(f"{media}/"):
             raise _not_a_file(url, str(told))
-    if seen is None and content_type in _SAYS_NOTHING:
-        raise _not_a_file(url, f"something that is no {media} by its beginning or its type")
+    if seen is None and (media == "video" or content_type in _SAYS_NOTHING):
+        raise _not_a_file(url, f"something that is no {media} by its beginning, whatever its type")
 
 
 def may_be_there(wish: Wish, found: Found, sha256: str | None, request_id: str | None = None) -> bool:

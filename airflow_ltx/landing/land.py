@@ -17,7 +17,7 @@ from airflow_ltx.landing.place import Attributes, Found, Limits, Place, Upload, 
 from airflow_ltx.landing.wish import Wish
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.download import open_download
-from airflow_ltx.segmind.media import SNIFFED
+from airflow_ltx.segmind.media import LOOKED_AT
 from airflow_ltx.segmind.models import Output
 from airflow_ltx.segmind.reach import Reach
 from airflow_ltx.segmind.redact import without_query
@@ -162,9 +162,9 @@ def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterable[bytes]]:
     held: list[bytes] = []
     for chunk in chunks:
         held.append(chunk)
-        if sum(map(len, held)) >= SNIFFED:
+        if sum(map(len, held)) >= LOOKED_AT:
             break
-    return b"".join(held)[:SNIFFED], itertools.chain(held, chunks)
+    return b"".join(held)[:LOOKED_AT], itertools.chain(held, chunks)
 
 
 def _publish(place: Place, wish: Wish, path: str, upload: Upload, request_id: str) -> None:

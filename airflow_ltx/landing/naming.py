@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import mimetypes
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -33,7 +34,17 @@ _EXTENSIONS = {
     "audio/wav": ".wav",
     "audio/x-wav": ".wav",
     "model/gltf-binary": ".glb",
+    "video/mpeg": ".mpg",
+    "video/mp2t": ".ts",
+    "video/ogg": ".ogv",
+    "video/x-flv": ".flv",
+    "video/x-msvideo": ".avi",
+    "video/x-ms-asf": ".asf",
+    "video/x-ms-wmv": ".wmv",
 }
+_SAYS_NOTHING = ("", "application/octet-stream", "binary/octet-stream")
+# The built-in tables alone: what a machine's /etc/mime.types adds should not decide what a file is called.
+_OTHERS = mimetypes.MimeTypes()
 _URL_EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
 
@@ -115,10 +126,15 @@ def name_of(url: str) -> str:
 
 
 def extension(content_type: str | None, url: str) -> str:
-    """The file name's ending for an announced media type; from the URL's path where the type says little."""
-    known = _EXTENSIONS.get((content_type or "").lower())
+    """The file name's ending for an announced media type; from the URL's path only where that says nothing:
+    a URL may well call a video a page."""
+    told = (content_type or "").lower()
+    known = _EXTENSIONS.get(told)
     if known:
         return known
+    if told not in _SAYS_NOTHING:
+        guessed = _OTHERS.guess_extension(told, strict=False)
+        return guessed if guessed and _URL_EXTENSION.fullmatch(guessed) else ".bin"
     try:
         found = _URL_EXTENSION.search(PurePosixPath(urlsplit(url).path).name)
     except ValueError:
