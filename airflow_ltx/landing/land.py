@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +24,8 @@ from airflow_ltx.segmind.reach import Reach
 from airflow_ltx.segmind.redact import without_query
 from airflow_ltx.segmind.retry import DOWNLOAD, retrying
 from airflow_ltx.segmind.stopping import sleeping, until
+
+_log = logging.getLogger(__name__)
 
 LANDING_LIMIT = 600.0
 """Seconds that a landing may take, with all its attempts."""
@@ -141,6 +144,7 @@ def land(
             with place.upload(path, Attributes(content_type, request_id)) as upload:
                 for chunk in whole:
                     upload.write(chunk)
+                _check_length(output, announced.length, upload.size)
                 _publish(place, wish, path, upload, request_id)
                 written = upload.written()
         return Landed(destination.uri(path), written.size, written.sha256, content_type)
@@ -155,6 +159,30 @@ def land(
         error.add(f"{whose}: {without_query(output.url)}.")
         raise
     return landed
+
+
+def _check_length(output: Output, length: int | None, size: int) -> None:
+    """Hold what came against the record.
+
+    :param length: As the file host announced it, and kept to. It counts: whether records are exact, nobody
+        has said.
+    :raises DownloadFailed: There is only the record to tell a whole file, and it tells another one.
+    """
+    told = output.file_size
+    if told is None or told < 1 or told == size:
+        return
+    if length is None:
+        raise DownloadFailed(
+            f"Downloading {without_query(output.url)} brought {size} bytes where {told} were announced. "
+            "Nothing was saved; downloading again is free.",
+            transient=True,
+        )
+    _log.warning(
+        "The record of %s says that it has %s bytes, its file host sent all of %s. It is taken to be whole.",
+        without_query(output.url),
+        told,
+        size,
+    )
 
 
 def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterable[bytes]]:

@@ -316,3 +316,37 @@ def test_a_destination_that_refuses_is_not_tried_again(host: FileHost, tmp_path:
     assert len(host.requests) == 1
     assert caught.value.request_id == "the-id"
     assert [path.name for path in tmp_path.iterdir()] == ["the-id.mp4"]
+
+
+@pytest.mark.parametrize(
+    "short",
+    [answer(200, BODY[:1000], length=-1, **MP4), chunked(BODY[:1000], **MP4)],
+    ids=["until closed", "chunked"],
+)
+def test_a_file_of_another_size_than_its_record_says_is_not_whole_where_its_host_says_none(
+    host: FileHost, tmp_path: Path, short: bytes
+) -> None:
+    output = Output(host.serve(short, answer(200, BODY, length=-1, **MP4)), file_size=len(BODY))
+    assert landing(output.url, tmp_path, output=output).size == len(BODY)
+    assert len(host.requests) == 2
+    host.serve(short)
+    with pytest.raises(DownloadFailed, match=f"1000 bytes where {len(BODY)} were announced"):
+        landing(output.url, tmp_path / "other", output=output, limit=2.0)
+    assert not list((tmp_path / "other").iterdir())
+
+
+@pytest.mark.parametrize("told", [0, -1])
+def test_a_size_that_no_file_has_is_not_believed(host: FileHost, tmp_path: Path, told: int) -> None:
+    output = Output(host.serve(answer(200, BODY, length=-1, **MP4)), file_size=told)
+    assert landing(output.url, tmp_path, output=output).size == len(BODY)
+
+
+def test_where_record_and_host_differ_the_hosts_length_counts_and_both_are_said(
+    host: FileHost, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    output = Output(host.serve(answer(200, BODY, **MP4)) + "?sig=SIGNED", file_size=len(BODY) + 1)
+    assert landing(output.url, tmp_path, output=output).size == len(BODY)
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert str(len(BODY)) in said
+    assert str(len(BODY) + 1) in said
+    assert "SIGNED" not in said
