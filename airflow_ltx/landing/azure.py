@@ -11,10 +11,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from airflow_ltx.landing.place import Attributes, Found
+from airflow_ltx.landing.place import Attributes, Found, Replace
 
 _MARK = "segmind_request_id"
 """Names of metadata must be identifiers here."""
+_TAKEN = ("BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet", "ResourceAlreadyExists")
+_KEPT = ("BlobImmutableDueToPolicy", "LeaseIdMissing", "BlobUsesCustomerSpecifiedEncryption")
+"""A file that may not be replaced by anybody, or not from here. No wait mends that."""
 
 
 class AzureBackend:
@@ -31,6 +34,7 @@ class AzureBackend:
             ClientAuthenticationError,
             HttpResponseError,
             ResourceExistsError,
+            ResourceModifiedError,
             ResourceNotFoundError,
         )
 
@@ -39,8 +43,15 @@ class AzureBackend:
                 yield client
         except ResourceNotFoundError as error:
             raise FileNotFoundError(_first_line(error)) from error
-        except ResourceExistsError as error:
-            raise FileExistsError(key) from error
+        except (ResourceExistsError, ResourceModifiedError) as error:
+            # One that the library knows is a member of an enumeration, any other a string.
+            code = getattr(error, "error_code", None)
+            code = getattr(code, "value", code)
+            if code in _TAKEN:
+                raise FileExistsError(key) from error
+            if code in _KEPT:
+                raise PermissionError(_first_line(error)) from error
+            raise OSError(_first_line(error)) from error
         except ClientAuthenticationError as error:
             raise PermissionError(_first_line(error)) from error
         except HttpResponseError as error:
@@ -54,7 +65,7 @@ class AzureBackend:
                 told = await blob.get_blob_properties()
         except FileNotFoundError:
             return None
-        return Found(int(told.size), (told.metadata or {}).get(_MARK))
+        return Found(int(told.size), (told.metadata or {}).get(_MARK), version=told.etag)
 
     async def read(self, key: str, start: int | None, end: int | None) -> bytes:
         async with self.blob(key) as blob:
@@ -63,13 +74,20 @@ class AzureBackend:
             content: bytes = await stream.readall()
             return content
 
-    async def put(self, key: str, content: bytes, attributes: Attributes, *, replace: bool) -> None:
+    async def put(self, key: str, content: bytes, attributes: Attributes, *, replace: Replace) -> None:
         async with self.blob(key) as blob:
             await blob.upload_blob(
-                content, length=len(content), overwrite=replace, validate_content=True, **_told(attributes)
+                content,
+                length=len(content),
+                overwrite=bool(replace),
+                validate_content=True,
+                **_told(attributes),
+                **_condition(replace),
             )
 
-    async def begin(self, key: str, attributes: Attributes, *, replace: Callable[[], bool]) -> AzureMultipart:
+    async def begin(
+        self, key: str, attributes: Attributes, *, replace: Callable[[], Replace], overwrite: bool
+    ) -> AzureMultipart:
         return AzureMultipart(self, key, attributes, replace)
 
     async def sweep(self, key: str) -> None:
@@ -80,7 +98,7 @@ class AzureMultipart:
     """See :class:`~airflow_ltx.landing.remote_place.Multipart`. The ids of its blocks are its own."""
 
     def __init__(
-        self, backend: AzureBackend, key: str, attributes: Attributes, replace: Callable[[], bool]
+        self, backend: AzureBackend, key: str, attributes: Attributes, replace: Callable[[], Replace]
     ) -> None:
         self._backend = backend
         self._key = key
@@ -96,17 +114,25 @@ class AzureMultipart:
         self._blocks.append(block)
 
     async def complete(self) -> None:
-        from azure.core import MatchConditions
         from azure.storage.blob import BlobBlock
 
-        condition = {} if self._replace() else {"match_condition": MatchConditions.IfMissing}
         async with self._backend.blob(self._key) as blob:
             await blob.commit_block_list(
-                [BlobBlock(block) for block in self._blocks], **_told(self._attributes), **condition
+                [BlobBlock(block) for block in self._blocks],
+                **_told(self._attributes),
+                **_condition(self._replace()),
             )
 
     async def abort(self) -> None:
         """Nothing to do: blocks that nobody commits go away within a week."""
+
+
+def _condition(replace: Replace) -> dict[str, Any]:
+    from azure.core import MatchConditions
+
+    if isinstance(replace, str):
+        return {"etag": replace, "match_condition": MatchConditions.IfNotModified}
+    return {} if replace else {"match_condition": MatchConditions.IfMissing}
 
 
 def _told(attributes: Attributes) -> dict[str, Any]:

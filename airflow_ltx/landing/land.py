@@ -30,6 +30,9 @@ _log = logging.getLogger(__name__)
 LANDING_LIMIT = 600.0
 """Seconds that a landing may take, with all its attempts."""
 
+_READ_AGAIN = 16 * 1024**2
+"""Bytes up to which a file is read when it is asked for: a clip has some 5 MB."""
+
 _LOOKS = 3
 """At a name that is free to look at, and taken when it is to be given."""
 
@@ -71,7 +74,7 @@ def prepare(wish: Wish, *, look: bool) -> None:
     if not look or not destination.fixed or wish.if_exists == "overwrite":
         return
     found = place.find(destination.path)
-    if found is not None and not may_be_there(wish, found, _hash(place, wish, destination.path, found)):
+    if found is not None and not may_be_there(wish, found, _hash(place, destination.path, found)):
         raise occupied(destination.uri(destination.path), wish)
 
 
@@ -80,7 +83,8 @@ def is_landed(
 ) -> bool:
     """Whether what a landing put at ``uri`` is still there, unchanged, and where ``destination`` wants it.
 
-    :param request_ids: Whose it may be. Where the storage has such a mark, the content is not read again.
+    :param request_ids: Whose it may be. Where the storage has such a mark, a file that is larger than most
+        clips is not read again: only what the storage was seen to keep as it was sent has one.
     """
     path = destination.path_of(uri)
     if path is None:
@@ -89,7 +93,9 @@ def is_landed(
     found = place.find(path)
     if found is None or found.size != size:
         return False
-    return found.request_id in request_ids or place.sha256(path) == sha256
+    if found.request_id in request_ids and found.size > _READ_AGAIN:
+        return True
+    return place.sha256(path) == sha256
 
 
 def land(
@@ -141,7 +147,9 @@ def land(
             content_type = media_type(beginning, announced.content_type, output.content_type)
             check_media(beginning, content_type, wish.media, output.url)
             path = destination.file_for(NamedFile(request_id, content_type, output.url, model, number))
-            with place.upload(path, Attributes(content_type, request_id)) as upload:
+            with place.upload(
+                path, Attributes(content_type, request_id), overwrite=wish.if_exists == "overwrite"
+            ) as upload:
                 for chunk in whole:
                     upload.write(chunk)
                 _check_length(output, announced.length, upload.size)
@@ -200,19 +208,23 @@ def _publish(place: Place, wish: Wish, path: str, upload: Upload, request_id: st
     for _ in range(_LOOKS):
         found = None if wish.if_exists == "overwrite" else place.find(path)
         if found is not None:
-            sha256 = _hash(place, wish, path, found) if request_id else place.sha256(path)
             written = upload.written()
+            # Marked by another request, it may still have the same bytes: a model without chance makes them.
+            perhaps = found.size == written.size and found.request_id != request_id
+            looked = found.request_id is None or (perhaps and wish.if_exists == "same")
+            sha256 = place.sha256(path) if looked else None
             if wish.if_exists == "same" and (found.size, sha256) == (written.size, written.sha256):
                 return
             if not may_be_there(wish, found, sha256, request_id):
                 raise occupied(wish.destination.uri(path), wish)
+        seen = found is not None and (found.version or True)
         with suppress(FileExistsError):
-            upload.publish(replace=found is not None or wish.if_exists == "overwrite")
+            upload.publish(replace=wish.if_exists == "overwrite" or seen)
             return
     raise contended(wish.destination.uri(path))
 
 
-def _hash(place: Place, wish: Wish, path: str, found: Found) -> str | None:
+def _hash(place: Place, path: str, found: Found) -> str | None:
     """Of what is there, unless its mark says enough."""
     return None if found.request_id is not None else place.sha256(path)
 

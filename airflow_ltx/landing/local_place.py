@@ -64,7 +64,7 @@ class LocalPlace:
             remove_leftovers(folder)
 
     @contextmanager
-    def upload(self, path: str, attributes: Attributes) -> Iterator[Upload]:
+    def upload(self, path: str, attributes: Attributes, *, overwrite: bool = False) -> Iterator[Upload]:
         """See the protocol. What killed processes have left in the folder is removed."""
         with WholeFile(Path(path)) as file:
             remove_leftovers(Path(path).parent)

@@ -31,10 +31,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file that is there. ``request_id``: whose it is, where the storage keeps such a mark."""
+    """A file that is there. ``request_id``: whose it is, where the storage keeps such a mark.
+
+    :param version: By what the storage knows this one from others under the name, before it and after it.
+    """
 
     size: int
     request_id: str | None = None
+    version: str | None = field(default=None, compare=False)
+
+
+Replace = bool | str
+"""What may lose its name to a file: nothing (False), whatever there is (True), or just this version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +69,10 @@ class Upload(Protocol):
     def written(self) -> Written:
         """Size and hash so far."""
 
-    def publish(self, *, replace: bool) -> None:
+    def publish(self, *, replace: Replace) -> None:
         """Make the file appear under its name, whole.
 
+        :param replace: A version is heeded where the storage can.
         :raises FileExistsError: There is one already, and it is not to be replaced.
         :raises DestinationError: The storage refuses.
         """
@@ -90,8 +99,13 @@ class Place(Protocol):
     def write(self, path: str, content: bytes, content_type: str) -> None:
         """Put a small file, whole, in place of an earlier one."""
 
-    def upload(self, path: str, attributes: Attributes) -> AbstractContextManager[Upload]:
-        """Begin a file."""
+    def upload(
+        self, path: str, attributes: Attributes, *, overwrite: bool = False
+    ) -> AbstractContextManager[Upload]:
+        """Begin a file. Left without an error, what dead attempts at the name have left is gone, too.
+
+        :param overwrite: Whatever has the name meanwhile may be replaced.
+        """
 
 
 def place_of(destination: Destination, limits: Limits | None = None) -> Place:

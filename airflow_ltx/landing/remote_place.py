@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from airflow_ltx.exceptions import DestinationError
 from airflow_ltx.landing.destination import Destination
 from airflow_ltx.landing.filesystems import filesystem, forget
-from airflow_ltx.landing.place import CALL_LIMIT, Attributes, Found, Limits, Upload
+from airflow_ltx.landing.place import CALL_LIMIT, Attributes, Found, Limits, Replace, Upload
 from airflow_ltx.segmind.redact import quote_service
 from airflow_ltx.segmind.stopping import Stopped
 from airflow_ltx.segmind.whole_file import Written
@@ -23,6 +24,10 @@ T = TypeVar("T")
 
 PART = 8 * 1024**2
 """Bytes that go up at once. Two are in memory: one on its way, one being filled."""
+
+_log = logging.getLogger(__name__)
+_untidy: set[str] = set()
+"""Buckets of which it was said that nothing can be tidied there."""
 
 _LOOK = 0.25
 _LAST_WORDS = 20.0
@@ -41,8 +46,10 @@ class Backend(Protocol):
 
     async def find(self, key: str) -> Found | None: ...
     async def read(self, key: str, start: int | None, end: int | None) -> bytes: ...
-    async def put(self, key: str, content: bytes, attributes: Attributes, *, replace: bool) -> None: ...
-    async def begin(self, key: str, attributes: Attributes, *, replace: Callable[[], bool]) -> Multipart: ...
+    async def put(self, key: str, content: bytes, attributes: Attributes, *, replace: Replace) -> None: ...
+    async def begin(
+        self, key: str, attributes: Attributes, *, replace: Callable[[], Replace], overwrite: bool
+    ) -> Multipart: ...
     async def sweep(self, key: str) -> None: ...
 
 
@@ -89,13 +96,39 @@ class RemotePlace:
         self._call("writing", path, lambda backend: backend.put(path, content, attributes, replace=True))
 
     @contextmanager
-    def upload(self, path: str, attributes: Attributes) -> Iterator[Upload]:
-        """See the protocol. What dead attempts at the same name have left is removed once it is published."""
-        upload = _PartedUpload(self, path, attributes)
+    def upload(self, path: str, attributes: Attributes, *, overwrite: bool = False) -> Iterator[Upload]:
+        """See the protocol."""
+        upload = _PartedUpload(self, path, attributes, overwrite)
         try:
             yield upload
         finally:
             upload.end()
+        self._tidy(path)
+
+    def _tidy(self, path: str) -> None:
+        """Remove what dead attempts have left. The file is there, so all that is said is that this is denied,
+        and that once."""
+        future = self.call("tidying", path, lambda backend: backend.sweep(path))
+        try:
+            self._wait_for("tidying", path, future)
+            future.result()
+        except PermissionError as error:
+            where = self.uri("")
+            if where not in _untidy:
+                _untidy.add(where)
+                _log.warning(
+                    "What attempts that died have left in %s cannot be removed from here (%s): let the "
+                    "connection list and end uploads there, or give the bucket a rule that ends them. Files "
+                    "are whole without it.",
+                    where,
+                    quote_service(str(error)),
+                )
+        except Stopped:
+            raise
+        except Exception as error:
+            _log.debug("Nothing was tidied (%s).", type(error).__name__)
+        finally:
+            future.cancel()
 
     def call(self, doing: str, path: str, work: Callable[[Backend], Coroutine[Any, Any, T]]) -> Future[T]:
         """Begin something in the storage's own event loop."""
@@ -112,22 +145,25 @@ class RemotePlace:
         :param undo: Cancel it otherwise.
         :raises Stopped: It is not wanted any more.
         """
-        limits = self._limits
-        deadline = limits.clock() + CALL_LIMIT if limits.deadline is None else limits.deadline
         try:
-            while not future.done():
-                wait([future], timeout=_LOOK)
-                if future.done():
-                    break
-                if limits.stop.is_set():
-                    raise Stopped
-                if limits.clock() > deadline:
-                    raise _transient(f"{doing.capitalize()} {self.uri(path)} took too long.")
+            self._wait_for(doing, path, future)
             with self.refusals(doing, path):
                 return future.result()
         finally:
             if undo:
                 future.cancel()
+
+    def _wait_for(self, doing: str, path: str, future: Future[Any]) -> None:
+        limits = self._limits
+        deadline = limits.clock() + CALL_LIMIT if limits.deadline is None else limits.deadline
+        while not future.done():
+            wait([future], timeout=_LOOK)
+            if future.done():
+                return
+            if limits.stop.is_set():
+                raise Stopped
+            if limits.clock() > deadline:
+                raise _transient(f"{doing.capitalize()} {self.uri(path)} took too long.")
 
     def uri(self, path: str) -> str:
         """For messages."""
@@ -173,10 +209,11 @@ _MODULES = {"s3": "s3", "gs": "gcs", "abfs": "azure"}
 class _PartedUpload:
     """A small file in one request when it is published, a large one in parts as it comes."""
 
-    def __init__(self, place: RemotePlace, path: str, attributes: Attributes) -> None:
+    def __init__(self, place: RemotePlace, path: str, attributes: Attributes, overwrite: bool) -> None:
         self._place = place
         self._path = path
         self._attributes = attributes
+        self._overwrite = overwrite
         self._buffer = bytearray()
         self._digest = hashlib.sha256()
         self._multipart: Multipart | None = None
@@ -184,7 +221,7 @@ class _PartedUpload:
         self._under_way: Future[None] | None = None
         # A future that is cancelled is done at once, while what it stands for still has to unwind.
         self._turn = asyncio.Lock()
-        self._replace = True
+        self._replace: Replace = overwrite
         self.size = 0
 
     def write(self, chunk: bytes) -> None:
@@ -203,7 +240,7 @@ class _PartedUpload:
         """Size and hash so far."""
         return Written(self.size, self._digest.hexdigest())
 
-    def publish(self, *, replace: bool) -> None:
+    def publish(self, *, replace: Replace) -> None:
         """See the protocol."""
         self._replace = replace
         try:
@@ -222,8 +259,6 @@ class _PartedUpload:
                 raise
         else:
             self._multipart = None
-        with suppress(DestinationError):
-            self._do(lambda backend: backend.sweep(self._path))
 
     def end(self) -> None:
         """Leave nothing behind that was not published. Also when nobody wants the file any more."""
@@ -255,7 +290,12 @@ class _PartedUpload:
             self._beginning = self._place.call(
                 "writing",
                 self._path,
-                lambda backend: backend.begin(self._path, self._attributes, replace=lambda: self._replace),
+                lambda backend: backend.begin(
+                    self._path,
+                    self._attributes,
+                    replace=lambda: self._replace,
+                    overwrite=self._overwrite,
+                ),
             )
             # Not cancelled: what the storage has begun has to be ended, and only its answer names it.
             self._multipart = self._place.result("writing", self._path, self._beginning, undo=False)

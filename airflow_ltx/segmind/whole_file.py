@@ -108,10 +108,10 @@ class WholeFile:
         """Size and hash so far."""
         return Written(size=self.size, sha256=self._digest.hexdigest())
 
-    def publish(self, *, replace: bool = True) -> None:
+    def publish(self, *, replace: bool | str = True) -> None:
         """Make the file appear under its name, on the disk and not only in its cache.
 
-        :param replace: Also in place of a file that is there.
+        :param replace: Also in place of a file that is there; a disk has no versions.
         :raises FileExistsError: There is one, and it is not to be replaced.
         """
         with _refusals(self._target):
