@@ -22,15 +22,23 @@ _METADATA = tuple(
     ipaddress.ip_address(text)
     for text in (
         # AWS, GCP and Azure answer at 169.254.169.254, which is link-local. These are not.
-        "fd00:ec2::254",
         "fd20:ce::254",
+        # Scaleway.
+        "fd00:42::42",
         "100.100.100.200",
         "168.63.129.16",
         "192.0.0.192",
     )
 )
 _CARRIER = ipaddress.ip_network("100.64.0.0/10")
-_NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+_REFUSED = (
+    # Everything that AWS has at an address of its own for machines that look for it.
+    ipaddress.ip_network("fd00:ec2::/32"),
+    # Translation within a network: where in the address the other one is depends on a length that only that
+    # network knows, so nobody can tell where it leads.
+    ipaddress.ip_network("64:ff9b:1::/48"),
+)
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def range_of(text: str) -> Range:
@@ -48,12 +56,14 @@ def range_of(text: str) -> Range:
 
 
 def _plain_range(address: Address) -> Range:
+    if any(address in network for network in _REFUSED):
+        return Range.NEVER
     if address in _METADATA or address.is_multicast or address.is_unspecified:
         return Range.NEVER
     if isinstance(address, ipaddress.IPv6Address):
         if address.is_site_local:
             return Range.NEVER
-        if address.ipv4_mapped or any(address in network for network in _NAT64):
+        if address.ipv4_mapped or address in _NAT64:
             # Only the address that it carries is connected to.
             return Range.PUBLIC
     elif address in _CARRIER:
@@ -75,6 +85,6 @@ def _carried(address: Address) -> tuple[Address, ...]:
         return (address.sixtofour,)
     if address.teredo:
         return address.teredo
-    if any(address in network for network in _NAT64):
+    if address in _NAT64:
         return (ipaddress.IPv4Address(address.packed[-4:]),)
     return ()

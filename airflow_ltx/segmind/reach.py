@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -18,6 +20,7 @@ Resolve = Callable[[str], Iterable[str]]
 
 # httpcore names its events after who connects.
 _CONNECTED = ".connect_tcp.complete"
+_NUMBER = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
 
 
 def addresses_of(host: str) -> list[str]:
@@ -120,8 +123,16 @@ def _split(url: str) -> tuple[str, str] | None:
 
 
 def _is_address(host: str) -> bool:
-    # Names are hosts that no notation of an address, however old, could be.
-    return not host.rpartition(".")[2].isalpha()
+    """Whether a host is no name but an address, in whatever notation: what ends in a number is taken for one,
+    as browsers do, since resolvers read more notations than the usual one. What no check can read is refused.
+
+    What a name leads to is looked at once it is connected to.
+    """
+    # As it is looked up: letters and dots of other alphabets stand for the usual ones.
+    plain = unicodedata.normalize("NFKC", host).replace("\u3002", ".")
+    if not plain or ":" in plain:
+        return True
+    return _NUMBER.fullmatch(plain.removesuffix(".").rpartition(".")[2]) is not None
 
 
 def _refused(url: str, why: str) -> DownloadFailed:

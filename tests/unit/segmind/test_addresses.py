@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_ltx.exceptions import DownloadFailed
 from airflow_ltx.segmind.addresses import Range, range_of
 from airflow_ltx.segmind.reach import Reach
 
@@ -47,7 +48,6 @@ TABLE = {
         "::ffff:127.0.0.1",
         "::ffff:10.0.0.1",
         "64:ff9b::a00:1",
-        "64:ff9b:1::10.1.2.3",
         "2002:7f00:1::1",
     ],
     Range.NEVER: [
@@ -56,6 +56,16 @@ TABLE = {
         "fe80::1",
         "fe80::1%eth0",
         "fd00:ec2::254",
+        "fd00:ec2::23",
+        "fd00:ec2:1::253",
+        "fd00:42::42",
+        "64:ff9b:1::1.1.1.1",
+        "64:ff9b:1::10.1.2.3",
+        "64:ff9b:1:a9fe:a9:fe00::",
+        "64:ff9b:1:a9fe:a9:fe00:808:808",
+        "64:ff9b:1:fffe:a9fe:a9fe::",
+        "::169.254.169.254",
+        "::ffff:0:169.254.169.254",
         "fd20:ce::254",
         "100.100.100.200",
         "168.63.129.16",
@@ -89,6 +99,39 @@ def test_every_address_is_in_its_range(kind: Range, address: str) -> None:
     assert range_of(address) is kind
     assert allowed(address, private=False) is (kind is Range.PUBLIC)
     assert allowed(address, private=True) is (kind is not Range.NEVER)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["ltx-emulator", "minio1", "files.xn--p1ai", "a.b2", "storage-1.internal", "0xfiles", "files.0xyz", "h."],
+)
+def test_a_name_is_asked_for_whatever_its_last_part_looks_like(host: str) -> None:
+    Reach(plain=True).check_url(f"http://{host}:8000/v.mp4")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0x7f.1", "10.0.0.1", "[::1]", "127.0.0.1.",
+        "a.1", "a.0x1", "1.2.3.4.5", "0x", "169.254.169.254", "[fd00:ec2::254]", "\uff11\uff12\uff17.1",
+        "127\u30020\u30020\u30021", "",
+    ],
+)  # fmt: skip
+def test_a_notation_of_an_address_is_read_as_one_or_refused(host: str) -> None:
+    with pytest.raises(DownloadFailed, match="is not fetched"):
+        Reach(plain=True).check_url(f"http://{host}/v.mp4")
+
+
+def test_a_service_is_an_address_or_a_name() -> None:
+    asked: list[str] = []
+
+    def resolve(host: str) -> list[str]:
+        asked.append(host)
+        return ["10.0.0.1"]
+
+    assert Reach(service="minio1", resolve=resolve).allows("10.9.9.9")
+    assert Reach(service="10.0.0.1", resolve=resolve).allows("10.9.9.9")
+    assert asked == ["minio1"]
 
 
 @given(st.ip_addresses(v=4), st.booleans())
