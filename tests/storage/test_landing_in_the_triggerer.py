@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from slow_host import SlowHost
+from slow_host import BEGINNING, PIECE, SlowHost
 
 from airflow_ltx.landing import filesystems
 from airflow_ltx.landing.destination import parse_destination
@@ -22,6 +22,7 @@ from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.models import Output, RequestResult
 from airflow_ltx.triggers import landing as triggerer
 from airflow_ltx.triggers.landing import land_here
+from tests.protocol.file_host import Peer, answer, running_file_host
 
 LOG = logging.getLogger(__name__)
 
@@ -51,9 +52,10 @@ def quick() -> Iterator[SlowHost]:
         yield host
 
 
-def landing(store, host: SlowHost, request_id: str = "the-id"):
+def landing(store, host: SlowHost | str, request_id: str = "the-id"):
     wish = Wish(parse_destination(f"{store.scheme}://store@{store.bucket}/v/"), media="video")
-    result = RequestResult(request_id, (Output(host.url),))
+    url = host if isinstance(host, str) else host.url
+    result = RequestResult(request_id, (Output(url),))
     config = ClientConfig(api_key="SG_0123456789abcdef", base_url="http://127.0.0.1:1")
     return land_here(wish.to_json(), result, "ltx-video", config, LOG)
 
@@ -74,6 +76,28 @@ async def test_a_landing_that_is_cancelled_leaves_nothing_and_the_next_one_lands
     assert obstacle is None
     assert store.read("v/the-id.mp4") == slow.content
     assert landed["sha256"] == hashlib.sha256(slow.content).hexdigest()
+
+
+def falls_silent(peer: Peer) -> None:
+    content = BEGINNING + PIECE * 160
+    peer.send(answer(200, content, length=2 * len(content), content_type="video/mp4", etag='"v1"'))
+    peer.stall(60)
+
+
+async def test_a_silent_host_holds_up_no_landing_that_is_cancelled(store):
+    with running_file_host() as host:
+        url = host.serve(falls_silent)
+        task = asyncio.create_task(landing(store, url))
+        await asyncio.sleep(3.0)
+        begun = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.monotonic() - begun < 5
+        assert len(host.requests) == 1
+    assert store.names() == []
+    if store.scheme == "s3":
+        assert store.unfinished_uploads() == []
 
 
 @pytest.mark.parametrize("store", ["ministack"], indirect=True)

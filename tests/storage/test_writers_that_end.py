@@ -11,8 +11,10 @@ from contextlib import closing
 
 import pytest
 from servers.store import Store
-from slow_host import SlowHost
+from slow_host import BEGINNING, PIECE, SlowHost
 from writers import Job, Writer, landed_by_a_writer
+
+from tests.protocol.file_host import Peer, answer, running_file_host
 
 TIMES = int(os.environ.get("LTX_KILLS", "5"))
 SEED = int(os.environ.get("LTX_KILLS_SEED") or time.time_ns() % 1_000_000)
@@ -38,6 +40,26 @@ def end_at(job: Job, way: str, after: float) -> None:
         return
     writer.told()
     writer.close()
+
+
+@pytest.mark.parametrize("store", ["ministack", "azurite"], indirect=True)
+def test_a_silent_host_holds_up_no_writer_whose_time_is_over(store):
+    def falls_silent(peer: Peer) -> None:
+        content = BEGINNING + PIECE * 160
+        peer.send(answer(200, content, length=2 * len(content), content_type="video/mp4"))
+        peer.stall(60)
+
+    with running_file_host() as host:
+        writer = Writer(
+            Job(store.environment, host.serve(falls_silent), store.uri("v/"), "film"), "timeout", 3
+        )
+        begun = time.monotonic()
+        assert writer.told()["error"] == "AirflowTaskTimeout"
+        writer.close()
+        assert time.monotonic() - begun < 8
+    assert store.names() == []
+    if store.scheme == "s3":
+        assert store.unfinished_uploads() == []
 
 
 @pytest.mark.parametrize("way", ["kill", "exception", "timeout"])
