@@ -71,7 +71,11 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_ltx.triggers.segmind", "airflow_ltx.triggers.recovery"],
+                "python-modules": [
+                    "airflow_ltx.triggers.segmind",
+                    "airflow_ltx.triggers.recovery",
+                    "airflow_ltx.triggers.turn",
+                ],
             },
         ],
         "extra-links": ["airflow_ltx.links.segmind.SegmindOutputLink"],
@@ -119,6 +123,12 @@ def get_provider_info() -> dict[str, Any]:
                         "label": "Read timeout (seconds)",
                         "description": "How long one call to the service may take to answer. Default 30.",
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+                    },
+                    "requests_per_minute": {
+                        "label": "Requests per minute",
+                        "description": "The account's limit, which each triggerer keeps to. Default: learned "
+                        "from refusals.",
+                        "schema": {"type": ["integer", "null"], "minimum": 1},
                     },
                     "history_url": {
                         "label": "History URL",

@@ -30,7 +30,7 @@ from airflow_ltx.segmind.models import (
     SyncResult,
 )
 from airflow_ltx.segmind.polling import End, Ending, Pacing, PollState
-from airflow_ltx.segmind.retry import ONCE
+from airflow_ltx.segmind.retry import ONCE, submit_within
 from airflow_ltx.segmind.turns import Turn
 from airflow_ltx.segmind.waiting import async_wait_for_end, wait_for_end
 
@@ -105,7 +105,9 @@ class SegmindHook(BaseHook):
         """
         return await shared_async_client(self.segmind_conn_id, self._aconfig, refused=refused)
 
-    def submit(self, model: str, parameters: Mapping[str, Any]) -> SubmittedRequest:
+    def submit(
+        self, model: str, parameters: Mapping[str, Any], *, patience: float | None = None
+    ) -> SubmittedRequest:
         """Buy one run of a model. **Billed** when the run completes.
 
         Sent again only if it provably never reached the service, or was refused by a 429; so one call buys at
@@ -113,14 +115,21 @@ class SegmindHook(BaseHook):
 
         :param model: The model's slug, such as ``"ltx-video"``.
         :param parameters: Sent as they are, as a flat JSON object.
+        :param patience: Seconds that a rate limit's reset may be off to be waited for; default: some minutes.
+        :raises RateLimited: It is further off. Nothing was bought; ``retry_after`` says how far.
         :raises SubmitOutcomeUnknown: The answer was lost: a run may have been bought.
         :raises SegmindError: The service refused; nothing was bought.
         """
-        return self._bought(self.get_conn().submit(model, parameters))
+        retry = None if patience is None else submit_within(patience)
+        return self._bought(self.get_conn().submit(model, parameters, retry=retry))
 
-    async def asubmit(self, model: str, parameters: Mapping[str, Any]) -> SubmittedRequest:
+    async def asubmit(
+        self, model: str, parameters: Mapping[str, Any], *, patience: float | None = None
+    ) -> SubmittedRequest:
         """As :meth:`submit`."""
-        return self._bought(await (await self.aget_conn()).submit(model, parameters))
+        retry = None if patience is None else submit_within(patience)
+        client = await self.aget_conn()
+        return self._bought(await client.submit(model, parameters, retry=retry))
 
     def status(self, request_id: RequestId) -> RequestStatus:
         """Where a request stands. Free."""

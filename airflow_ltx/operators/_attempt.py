@@ -38,6 +38,7 @@ class Attempt:
     :param completed: The request is over; what remains is to fetch its file.
     :param turned_down: The service refused the submit.
     :param outlet_events: Of the task's context.
+    :param patience: Seconds that a submit may wait for the reset of a rate limit; None: some minutes.
     """
 
     ti: Any
@@ -54,6 +55,7 @@ class Attempt:
     completed: bool = False
     turned_down: bool = False
     outlet_events: Any = None
+    patience: float | None = None
     _undone: Record | None = None
 
     @classmethod

@@ -60,6 +60,15 @@ class RequestLegs(TellsConsumers):
 
     def execute(self, context: Context) -> Any:
         """Buy one request, or take up that of an earlier try; then defer or wait."""
+        return self._first(context, None)
+
+    def execute_in_turn(self, context: Context, event: Any = None) -> Any:
+        """As :meth:`execute`, after a rate limit had refused the submit. Nothing was bought meanwhile."""
+        from airflow_ltx.triggers.turn import since_of
+
+        return self._first(context, since_of(event))
+
+    def _first(self, context: Context, refused_since: float | None) -> Any:
         from airflow_ltx.operators._landing import is_there
         from airflow_ltx.operators._obtain import obtain
 
@@ -76,8 +85,21 @@ class RequestLegs(TellsConsumers):
             there = partial(is_there, plan.destination)
             purchase = obtain(attempt, plan.order, plan.policies, there)
         except SegmindError as error:
+            self._come_back(error, attempt, refused_since)
             fail_before_purchase(error, attempt, self.log)
         return self._go_on(attempt, plan, purchase)
+
+    def _come_back(self, error: SegmindError, attempt: Attempt, since: float | None) -> None:
+        """Defer until a rate limit lets the submit through; return if this is none, or has lasted too long.
+
+        :param since: Epoch seconds of the first refusal in this try; None: this is it.
+        """
+        from airflow_ltx.operators._turned_away import turn_for
+
+        timeout = _arguments.seconds("timeout", self.timeout) or DEFAULT_TIMEOUT
+        turn = turn_for(error, attempt, since, timeout) if self.deferrable else None
+        if turn is not None:
+            self.defer(trigger=turn.trigger, method_name="execute_in_turn", timeout=turn.timeout)
 
     def execute_recovered(self, context: Context, event: Any = None) -> Any:
         """Resume after the search for a request whose submit's answer was lost."""
@@ -151,6 +173,7 @@ class RequestLegs(TellsConsumers):
         """Read the record. ``request_id``: what is known to be bought, should that fail."""
         from airflow_ltx.hooks.segmind import SegmindHook
         from airflow_ltx.operators._attempt import Attempt
+        from airflow_ltx.operators._turned_away import PATIENCE
 
         try:
             attempt = Attempt.begin(context, SegmindHook(str(self.segmind_conn_id)), self.log)
@@ -158,6 +181,7 @@ class RequestLegs(TellsConsumers):
             if request_id is not None:
                 name_what_was_bought(error, str(self.segmind_conn_id), request_id)
             fail_before_purchase(error, None, self.log)
+        attempt.patience = PATIENCE if self.deferrable else None
         self._attempt = attempt
         return attempt
 
@@ -219,6 +243,7 @@ class RequestLegs(TellsConsumers):
             # With the same seed a search for either finds both, should the first one arrive after all.
             return buy(attempt, plan.order, gone.seed)
         except SegmindError as error:
+            self._come_back(error, attempt, None)
             fail_before_purchase(error, attempt, self.log)
 
     def _recover(self, attempt: Attempt, plan: Plan, intent: Purchase) -> Any:

@@ -107,7 +107,7 @@ def buy(attempt: Attempt, order: Order, drawn: int | None) -> Purchase:
     attempt.submitting = True
     attempt.hook.what_then = attempt.from_now_on
     try:
-        request = attempt.hook.submit(order.model, order.body(seed))
+        request = attempt.hook.submit(order.model, order.body(seed), patience=attempt.patience)
     except SubmitOutcomeUnknown as error:
         if attempt.kept is None:
             raise

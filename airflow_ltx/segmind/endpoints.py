@@ -36,7 +36,8 @@ class ClientConfig:
     :param history_url: Where the request history is. Default: Segmind's own host for it if ``base_url`` is
         Segmind's, else ``base_url``.
     :param upload_url: Where files are uploaded to; default as for ``history_url``.
-    :param requests_per_minute: The account's limit, if known. Kept for later versions; nothing uses it yet.
+    :param requests_per_minute: The account's limit, which one process keeps to; None has it learned from
+        refusals.
     :param allow_private_hosts: Files may be fetched from loopback and private addresses, too. They may in any
         case if the service itself is at one.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from tenacity import AsyncRetrying, RetryCallState, Retrying
@@ -93,6 +93,19 @@ SUBMIT = RetryPolicy(
 )
 """The paid call: only what provably never arrived, and a 429, which is refused unbilled. The budget
 outlasts a full window of a limit per minute."""
+
+
+def submit_within(patience: float) -> RetryPolicy:
+    """:data:`SUBMIT`, but for refusals whose pause is longer than ``patience`` seconds: who asks has better
+    things to do meanwhile."""
+
+    def soon(error: BaseException) -> bool:
+        return isinstance(error, NotSent) or (
+            isinstance(error, RateLimited) and (error.retry_after or 0.0) <= patience
+        )
+
+    return replace(SUBMIT, allowed=soon)
+
 
 UPLOAD = RetryPolicy("upload", _upload_again, attempts=3, budget=150.0, first_wait=1.0, longest_wait=10.0)
 """Files for the service: free of charge, but each sending whose answer is lost may leave a public copy that

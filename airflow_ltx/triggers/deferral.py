@@ -16,6 +16,7 @@ from airflow_ltx.triggers.early_event import configured_min_heartbeat_interval, 
 from airflow_ltx.triggers.event import BROKEN, RequestEvent
 from airflow_ltx.triggers.recovery import SegmindRecoveryTrigger, to_payload
 from airflow_ltx.triggers.segmind import SegmindRequestTrigger
+from airflow_ltx.triggers.turn import SegmindTurnTrigger
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -60,6 +61,19 @@ def recovery_trigger(wanted: Wanted, segmind_conn_id: str, *, deadline: float) -
         segmind_conn_id,
         others=wanted.others,
         drawn=wanted.drawn,
+        not_before=not_before(now(), configured_min_heartbeat_interval()),
+    )
+
+
+def turn_trigger(
+    segmind_conn_id: str, *, since: float, opens_at: float, deadline: float
+) -> SegmindTurnTrigger:
+    """The trigger of a task whose submit a rate limit refused. All times are epoch seconds."""
+    return SegmindTurnTrigger(
+        segmind_conn_id,
+        since=since,
+        opens_at=opens_at,
+        deadline=deadline,
         not_before=not_before(now(), configured_min_heartbeat_interval()),
     )
 

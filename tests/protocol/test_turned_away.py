@@ -1,0 +1,124 @@
+"""A submit that the rate limit refuses: bought once, later, and no worker waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+
+from airflow_ltx.emulator import FaultRule
+from airflow_ltx.exceptions import RateLimited
+from airflow_ltx.hooks import _clients
+from airflow_ltx.operators.ltx import LTXSubmitOperator
+from airflow_ltx.triggers.turn import SegmindTurnTrigger, since_of
+from runner import TaskRun
+
+pytestmark = pytest.mark.usefixtures("no_hold")
+
+PROMPT = (
+    "A lighthouse on a cliff at dusk, waves far below, slow aerial shot towards the lantern as it lights up"
+)
+
+
+@pytest.fixture(autouse=True)
+def no_memory(monkeypatch):
+    """What another test's refusals have taught this process."""
+    monkeypatch.setattr(_clients, "_accounts", {})
+    monkeypatch.setattr(_clients, "_clients", {})
+
+
+def video(**arguments) -> TaskRun:
+    return TaskRun(
+        lambda: LTXSubmitOperator(
+            **{"task_id": "t", "prompt": PROMPT, "poll_interval": 0.05, "timeout": 60, **arguments}
+        )
+    )
+
+
+def refuse(segmind, seconds: float, times: int | None = 1) -> None:
+    segmind.add_faults(FaultRule("submit", "before", f"429:{seconds:g}", times))
+
+
+def bought(segmind) -> list[str]:
+    return [one.request_id for one in segmind.ledger.submissions if one.accepted]
+
+
+def test_a_far_reset_is_waited_for_in_the_triggerer(segmind, told):
+    refuse(segmind, 7)
+    run = video()
+    began = time.time()
+
+    def answer(deferral: TaskDeferred):
+        # The first leg is over at once, and nothing is bought.
+        assert deferral.method_name != "execute_in_turn" or time.time() - began < 4
+        return {"event": asyncio.run(run.fire(deferral))}
+
+    result = run.try_with(answer)
+    turn, wait = run.deferred
+    assert isinstance(turn.trigger, SegmindTurnTrigger)
+    assert wait.method_name == "execute_complete"
+    assert time.time() - began >= 7
+    assert bought(segmind) == [result["request_id"]]
+    assert "nothing was bought. It is sent in" in told()
+
+
+def test_a_near_reset_is_waited_for_where_the_task_is(segmind):
+    refuse(segmind, 1)
+    run = video()
+    assert run.try_once()["request_id"]
+    assert [deferral.method_name for deferral in run.deferred] == ["execute_complete"]
+
+
+def test_a_task_that_may_not_defer_waits_for_the_reset(segmind):
+    refuse(segmind, 6)
+    run = video(deferrable=False)
+    began = time.time()
+    assert run.try_once()["request_id"]
+    assert time.time() - began >= 6
+    assert not run.deferred
+
+
+def test_a_limit_that_outlasts_the_timeout_fails_the_try_and_names_no_purchase(segmind):
+    refuse(segmind, 30, None)
+    run = video(timeout=20)
+    with pytest.raises(RateLimited, match="A retry begins anew") as caught:
+        run.try_once()
+    assert "timeout is 20 s" in caught.value.message
+    assert bought(segmind) == []
+
+
+def test_the_time_counts_from_the_first_refusal_however_often_the_task_comes_back(segmind):
+    refuse(segmind, 6, None)
+    run = video(timeout=15)
+    began = time.time()
+    with pytest.raises(RateLimited):
+        run.try_once()
+    assert 6 <= time.time() - began < 20
+    turns = [deferral.trigger.serialize()[1] for deferral in run.deferred]
+    assert len({turn["since"] for turn in turns}) == 1
+    assert len(turns) == 2
+
+
+def test_a_retry_after_a_refusal_buys_one(segmind):
+    refuse(segmind, 30)
+    run = video(timeout=5)
+    with pytest.raises(RateLimited):
+        run.try_once()
+    segmind.advance(60)
+    _clients._accounts.clear()
+    _clients._clients.clear()
+    result = run.try_once()
+    assert bought(segmind) == [result["request_id"]]
+
+
+@pytest.mark.parametrize("payload", [None, {}, {"since": "x"}, {"since": True}, "x"])
+def test_an_event_that_is_not_understood_begins_the_time_anew(payload):
+    assert since_of(payload) is None
+
+
+def test_the_trigger_survives_storing_and_ignores_what_it_does_not_know():
+    trigger = SegmindTurnTrigger("a", since=1.0, opens_at=2.0, deadline=3.0, not_before=4.0)
+    _, kwargs = trigger.serialize()
+    assert SegmindTurnTrigger(**kwargs, newer="x").serialize() == trigger.serialize()
