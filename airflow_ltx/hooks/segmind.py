@@ -12,6 +12,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
+from airflow_ltx import metrics
 from airflow_ltx.exceptions import ConfigurationError
 from airflow_ltx.hooks._clients import shared_async_client, shared_client
 from airflow_ltx.hooks._connection import client_config
@@ -334,6 +335,7 @@ class SegmindHook(BaseHook):
         # First of all the id into the log: whatever breaks from here on, a person can find it there.
         then = "" if self.what_then is None else f" {self.what_then(request.request_id)}"
         self.log.info("Bought request %s of %s.%s", request.request_id, request.model, then)
+        metrics.purchased(request.model)
         return request
 
     @staticmethod

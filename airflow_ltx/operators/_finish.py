@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from airflow_ltx import metrics
 from airflow_ltx.collect import collect, wait_on_worker
 from airflow_ltx.exceptions import (
     DestinationError,
@@ -69,6 +70,7 @@ def finish(
         fail_after_purchase(error, attempt, request.request_id)
     except ResultExpired as error:
         attempt.lost(None)
+        metrics.expired(request.model)
         error.add("No retry buys another one; clearing the task does.")
         fail_after_purchase(error, attempt, request.request_id)
     except SegmindError as error:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_ltx import metrics
+from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.expiry import Expiry
 
 if TYPE_CHECKING:
@@ -115,6 +117,7 @@ def _land(
         reach=Reach.of(config),
         model=request.model,
     )
-    if not wish.destination.remote:
-        return land()
-    return in_thread(lambda stop: land(stop=stop))
+    began = now()
+    landed = in_thread(lambda stop: land(stop=stop)) if wish.destination.remote else land()
+    metrics.landed("worker", now() - began, sum(each.size for each in landed))
+    return landed

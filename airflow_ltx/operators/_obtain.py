@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
+from airflow_ltx import metrics
 from airflow_ltx.durability.decide import Step, decide
 from airflow_ltx.durability.fingerprint import marks
 from airflow_ltx.durability.policies import Policies
@@ -81,6 +82,7 @@ def obtain(
         return mine
     mine = replace(mine, phase=Phase.SUBMITTED)
     attempt.take_up(mine)
+    metrics.reattached(mine.model)
     since = mine.intent_at if mine.submitted_at is None else mine.submitted_at
     attempt.log.info(
         "Reattached to request %s, bought %.0f s ago%s: %s. Nothing is bought, and a retry takes it up "

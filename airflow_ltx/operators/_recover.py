@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_ltx import metrics
 from airflow_ltx.durability.looking import Telling, look_up
 from airflow_ltx.durability.record import Phase
 from airflow_ltx.durability.recovery import Fate, Lookup, Verdict, Wanted
@@ -60,6 +61,7 @@ def found(attempt: Attempt, intent: Purchase, request_id: str, several: str | No
     if several:
         attempt.log.warning("%s.", several)
     attempt.bought(request_id, intent.intent_at)
+    metrics.purchased(intent.model)
     attempt.submitting = False
     attempt.log.info(
         "Found request %s in the account's history: bought by the submit of %s, whose answer was lost. "

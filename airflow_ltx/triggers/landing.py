@@ -13,6 +13,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
+from airflow_ltx import metrics
 from airflow_ltx.exceptions import SegmindError
 from airflow_ltx.landing.destination import Destination
 from airflow_ltx.landing.in_thread import LAST_WORDS
@@ -67,7 +68,7 @@ async def land_here(
         executor = await asyncio.to_thread(_executor)
     except SegmindError as error:
         return (), error.message
-    stop = threading.Event()
+    stop, began = threading.Event(), now()
     work = partial(
         _land,
         result.outputs,
@@ -97,6 +98,7 @@ async def land_here(
         )
         log.warning("Landing in the triggerer failed, so the worker tries: %s", why)
         return (), why
+    metrics.landed("triggerer", now() - began, sum(each["size"] for each in landed))
     for each in landed:
         log.info("Landed: %s bytes of request %s are at %s.", each["size"], result.request_id, each["uri"])
     return landed, None

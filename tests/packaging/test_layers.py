@@ -56,6 +56,7 @@ LAYERS = {
         "hooks",
         "landing",
         "links",
+        "metrics",
         "operators",
         "outcome",
         "request",

@@ -41,7 +41,7 @@ def test_every_module_of_a_kind_is_named():
             f"airflow_ltx.{kind}.{path.stem}"
             for path in (root / kind).glob("*.py")
             if not path.stem.startswith("_")
-            and path.stem not in ("deferral", "event", "early_event", "landing")
+            and path.stem not in ("deferral", "event", "early_event", "landing", "watch")
         }
         assert public == {module for entry in INFO[kind] for module in entry["python-modules"]}
 
@@ -70,7 +70,14 @@ def test_airflow_finds_the_hook_and_its_form():
     behaviour = manager.field_behaviours["segmind"]
     assert behaviour["relabeling"]["password"] == "API key"
     fields = {name.rpartition("__")[2] for name in manager.connection_form_widgets if "segmind" in name}
-    assert fields == {"timeout", "history_url", "upload_url", "allow_private_hosts", *CHOICES}
+    assert fields == {
+        "timeout",
+        "requests_per_minute",
+        "history_url",
+        "upload_url",
+        "allow_private_hosts",
+        *CHOICES,
+    }
 
 
 @pytest.mark.parametrize("policy", CHOICES)

@@ -173,8 +173,8 @@ def test_a_seed_may_be_drawn_for_any_model_that_takes_one(segmind):
 def test_whatever_ends_a_submit_under_way_no_retry_buys_again(segmind, monkeypatch, told, end, state):
     submit = SegmindHook.submit
 
-    def interrupted(self, *args):
-        submit(self, *args)
+    def interrupted(self, *args, **options):
+        submit(self, *args, **options)
         raise end
 
     run = video(state=state)
@@ -260,8 +260,8 @@ def test_an_id_that_is_in_a_broken_answer_is_told(segmind, told, monkeypatch):
     submit = SegmindHook.submit
     known = []
 
-    def answered_by_half(self, model, parameters):
-        bought = submit(self, model, parameters)
+    def answered_by_half(self, model, parameters, **options):
+        bought = submit(self, model, parameters, **options)
         known.append(bought.request_id)
         body = {"request_id": bought.request_id, "error": "upstream"}
         answer = ApiResponse(500, {}, json.dumps(body).encode())

@@ -492,7 +492,7 @@ def regenerated(segmind, tmp_path):
 
 def dies_before_the_submit(run, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(SegmindHook, "submit", lambda *args: killed(None))
+        patch.setattr(SegmindHook, "submit", lambda *args, **options: killed(None))
         with pytest.raises(Killed):
             run.try_once()
 

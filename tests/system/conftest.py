@@ -15,6 +15,7 @@ from servers.store import Store, fresh_store
 from local_airflow import COMPONENTS, TRIGGERER, LocalAirflow, TaskInstance, tail
 from local_emulator import LocalEmulator
 from showcase.service import Service
+from statsd_listener import StatsdListener
 
 pytest.register_assert_rewrite("scenario")
 
@@ -42,6 +43,7 @@ class Stack:
     emulator: LocalEmulator
     output: Path
     bucket: Store
+    metrics: StatsdListener
 
     def run(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, timeout: float = 180) -> Run:
         """Run a DAG once and return how it ended, green or not."""
@@ -76,9 +78,12 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def airflow_stack(tmp_path_factory: pytest.TempPathFactory, bucket: Store) -> Iterator[Stack]:
     output = tmp_path_factory.mktemp("videos")
     folders = [folder for folder in (EXAMPLES, HERE / "dags") if folder.is_dir()]
-    with LocalEmulator(
-        queue_seconds=0.5, inference_seconds=INFERENCE, home=tmp_path_factory.mktemp("emulator")
-    ) as emulator:
+    with (
+        StatsdListener() as metrics,
+        LocalEmulator(
+            queue_seconds=0.5, inference_seconds=INFERENCE, home=tmp_path_factory.mktemp("emulator")
+        ) as emulator,
+    ):
         service = Service(base_url=emulator.base_url, key=emulator.key, emulated=True)
         airflow = LocalAirflow(
             folders,
@@ -92,10 +97,11 @@ def airflow_stack(tmp_path_factory: pytest.TempPathFactory, bucket: Store) -> It
                 "AIRFLOW_VAR_LTX_DESTINATION": f"file://{output}/",
                 "AIRFLOW_VAR_LTX_BUCKET": bucket.uri(),
                 **bucket.environment,
+                **metrics.environment,
             },
         )
         with airflow:
-            yield Stack(airflow, emulator, output, bucket)
+            yield Stack(airflow, emulator, output, bucket, metrics)
 
 
 @pytest.fixture
