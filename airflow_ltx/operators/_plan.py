@@ -23,7 +23,7 @@ class Plan:
     :param timeout: Seconds.
     :param wish: Where the files go; None if only their URLs are wanted.
     :param sidecar: Write what was asked for beside the main file.
-    :param interval: Seconds between looks; None spaces them by the request's age.
+    :param interval: Seconds between looks; None spaces them by what the model usually takes.
     """
 
     order: Order

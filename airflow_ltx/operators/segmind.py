@@ -53,7 +53,7 @@ class SegmindSubmitOperator(RequestLegs):
     :param sidecar: Write ``<name>.json`` beside the first file: the parameters that were sent (URLs without
         their query) and the return value's numbers. Nothing else that is kept holds a prompt.
     :param deferrable: Wait in the triggerer. False holds the worker slot for the whole wait.
-    :param poll_interval: Seconds between looks. Default: spaced by the request's age, 5 s at first.
+    :param poll_interval: Seconds between looks. Default: by what the model usually takes.
     :param timeout: Seconds from the submit until the wait is given up. The request goes on, and a retry takes
         it up, for as long again. ``execution_timeout`` does not reach a deferred task.
     :param wait_for_completion: False ends the task after the submit; its return value has the id.

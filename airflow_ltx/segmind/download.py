@@ -61,7 +61,7 @@ def open_download(
     :param stop: Once it is set, the connection is cut, however silent the host is, and nothing more is asked.
     :raises DownloadFailed: ``transient`` tells whether the same download may succeed a moment later. Also
         raised by the iterator, if fewer or more bytes arrive than were announced.
-    :raises Stopped: ``stop`` was set.
+    :raises airflow_ltx.segmind.stopping.Stopped: ``stop`` was set.
     """
     limit = _NO_DEADLINE if deadline is None else deadline - clock()
     stop = stop or threading.Event()

@@ -66,7 +66,7 @@ class SegmindToObjectStorageOperator(TellsConsumers):
     :param land_all: Copy each file of a request that has several, not only the first; the others get their
         number in the name.
     :param deferrable: Wait in the triggerer. False holds the worker slot for the whole wait.
-    :param poll_interval: Seconds between looks. Default: spaced by the request's age, 5 s at first.
+    :param poll_interval: Seconds between looks. Default: by what the model usually takes.
     :param timeout: Seconds from the start of the try until the wait is given up. The request goes on.
 
     Returns the dict of :class:`~airflow_ltx.operators.segmind.SegmindSubmitOperator`; what the transfer

@@ -41,7 +41,7 @@ from airflow_ltx.triggers.segmind import SegmindRequestTrigger
 from runner import HAS_TASK_STATE
 from segmind_service import KEY
 
-SETTINGS = {"timeout", "history_url", "upload_url", "allow_private_hosts"}
+SETTINGS = {"timeout", "requests_per_minute", "history_url", "upload_url", "allow_private_hosts"}
 
 USUAL_IMPORTS = "from airflow.sdk import DAG\nwith DAG('fragment', schedule=None):\n"
 
