@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,8 +23,9 @@ from hypothesis.stateful import (
 
 from tests.virtual.books import Order
 from tests.virtual.directing import ANY_MODEL, LTX, play
+from tests.virtual.service import AT_A_COST
 from tests.virtual.stage import Stage
-from tests.virtual.tasks import Accident, State
+from tests.virtual.tasks import Accident, State, Task
 
 EXAMPLES = int(os.environ.get("LTX_EXAMPLES", "2000"))
 PARTS = 4
@@ -39,9 +42,8 @@ SUBMIT_FAULTS = (
     "submit:before:stall:100",
     "submit:before:429:5",
     "submit:before:402",
-    "submit:after:fail",
-    "submit:after:fail:Content was flagged by moderation",
 )
+FAILURES = ("The GPU went away", "Content was flagged by moderation", f"It {AT_A_COST}", f"It {AT_A_COST}")
 READ_FAULTS = (
     "status:before:503*3",
     "status:before:reset*40",
@@ -80,17 +82,34 @@ policies = st.fixed_dictionaries(
         "on_stale_state": st.sampled_from(["resubmit", "resubmit", "fail"]),
     }
 )
-tasks = st.integers(0, 2)
+tasks = st.integers(0, 3)
+
+REACHED = {
+    "a job failed": "Failed requests are not billed",
+    "a job failed at a cost": "The service reports a cost",
+    "expired": "and the service keeps a record for one hour",
+    "expired, and told by the history": None,
+    "lost": "No retry buys another one; clearing the task does",
+    "lost, and told again": "the task was cleared after its request was lost",
+    "lost, and gone for good": "another look found nothing of it",
+    "regenerated in vain": "came to nothing|in place of which it was sent",
+    "abandoned": "Abandoned request",
+    "left behind": "Left behind request",
+    "searched in vain": "nothing was bought in its place",
+    "bought after a search in vain": "on_orphaned_intent is 'resubmit': another one is bought",
+}
+"""What examples come to, and how the logs tell it."""
 
 
 class PaidOnce(RuleBasedStateMachine):
-    """Three mapped instances of one task."""
+    """A mapped task of up to four instances, three at first."""
 
     stage: ClassVar[Stage]
     model: ClassVar[str]
+    reached: ClassVar[Counter[str]]
 
     @initialize(
-        given=st.lists(orders, min_size=3, max_size=3),
+        given=st.lists(orders, min_size=4, max_size=4),
         landing=st.sampled_from(["folder", "file", "none", "no wait"]),
         remembers=st.sampled_from([True, True, False]),
         deferrable=st.booleans(),
@@ -119,6 +138,7 @@ class PaidOnce(RuleBasedStateMachine):
             seed=seed,
             **policies,
         )
+        self.world.expand_to(3)
 
     @rule(index=tasks)
     def work(self, index: int) -> None:
@@ -128,7 +148,7 @@ class PaidOnce(RuleBasedStateMachine):
     @rule(index=tasks)
     def work_to_the_end(self, index: int) -> None:
         self._leg(index)
-        while self.world.tasks[index].state in (State.READY, State.DEFERRED):
+        while self._task(index).state in (State.READY, State.DEFERRED):
             self._leg(index)
 
     @rule(index=tasks, accident=accidents)
@@ -144,7 +164,7 @@ class PaidOnce(RuleBasedStateMachine):
     )
     def submit_in_vain(self, index: int, fault: str, then: str | None, accident: Accident | None) -> None:
         """The next submit of this task's scene goes wrong, and perhaps the search for it."""
-        self.world.service.fault(f"{fault}@Scene {self.world.orders[index].scene}")
+        self.world.service.fault(f"{fault}@Scene {self._scene(index)}")
         if then is not None:
             self.world.service.fault(then)
         self._leg(index, accident)
@@ -201,7 +221,8 @@ class PaidOnce(RuleBasedStateMachine):
     @rule(index=tasks)
     def come_to_an_end(self, index: int) -> None:
         """Nothing goes wrong any more: what was bought is collected, and nothing is bought beside it."""
-        world, task = self.world, self.world.tasks[index]
+        world, task = self.world, self._task(index)
+        index = task.index
         world.heal()
         world.triggerer.start()
         # A try that is under way goes on with what it has begun.
@@ -222,20 +243,79 @@ class PaidOnce(RuleBasedStateMachine):
     @rule(index=tasks)
     def clear(self, index: int) -> None:
         """Whatever state it is in."""
-        self.world.clear(self.world.tasks[index])
+        self.world.clear(self._task(index))
         self._leg(index)
 
     @rule(index=tasks, order=orders)
     def ask_for_something_else(self, index: int, order: Order) -> None:
-        self.world.orders[index] = order
+        self.world.orders[self._task(index).index] = order
         self._leg(index)
 
-    @rule(index=tasks, given=st.permutations([0, 1, 2]))
-    def expand_anew(self, index: int, given: list[int]) -> None:
-        """The list that is mapped over comes in another order, its links signed anew."""
+    @rule(index=tasks)
+    def sign_the_links_anew(self, index: int) -> None:
+        """The same pictures, under links with another query."""
         self.world.signature += 1
+        self._leg(index)
+
+    @rule(index=tasks, given=st.permutations([0, 1, 2, 3]))
+    def expand_in_another_order(self, index: int, given: list[int]) -> None:
         self.world.orders = [self.world.orders[number] for number in given]
         self._leg(index)
+
+    @rule(index=tasks, size=st.integers(1, 4))
+    def expand_to(self, index: int, size: int) -> None:
+        """The list that is mapped over has grown, or shrunk."""
+        self.world.expand_to(size)
+        self._leg(index)
+
+    @rule(index=tasks, retries=st.integers(0, 3))
+    def change_retries(self, index: int, retries: int) -> None:
+        """In the DAG: a task instance heeds that when it is cleared."""
+        for task in self.world.tasks:
+            task.retries = retries
+        self._leg(index)
+
+    @rule(index=tasks, on_clear=st.sampled_from(["reuse", "regenerate"]))
+    def change_ones_mind(self, index: int, on_clear: str) -> None:
+        """What a clear is to do."""
+        self.world.set_on_clear(on_clear)
+        self._leg(index)
+
+    @rule(index=tasks, failure=st.sampled_from(FAILURES))
+    def fail_a_job(self, index: int, failure: str) -> None:
+        """The next request of this task's scene fails, and some are billed all the same."""
+        self.world.service.fault(f"submit:after:fail:{failure}@Scene {self._scene(index)}")
+        for _ in range(2):
+            self._leg(index)
+
+    @rule(index=tasks)
+    def expire_while_nobody_looks(self, index: int) -> None:
+        self._outlast(index)
+        self._leg(index)
+
+    @rule(index=tasks, times=st.integers(1, 3))
+    def be_forgotten_for_a_while(self, index: int, times: int) -> None:
+        """The service keeps no record any more, and for a while the history says that there is no request."""
+        self._outlast(index)
+        self.world.service.fault(f"history:before:404*{times}")
+        for _ in range(2):
+            self._leg(index)
+
+    @rule(
+        index=tasks,
+        fault=st.sampled_from(
+            ["submit:before:reset", "submit:after:reset", f"submit:after:fail:{FAILURES[0]}"]
+        ),
+    )
+    def regenerate_in_vain(self, index: int, fault: str) -> None:
+        """A person has another one bought, which comes to nothing or seems to; the first one will do then."""
+        self.work_to_the_end(index)
+        self.world.service.fault(f"{fault}@Scene {self._scene(index)}")
+        for on_clear in ("regenerate", "reuse"):
+            self.world.set_on_clear(on_clear)
+            self.world.clear(self._task(index))
+            for _ in range(2):
+                self._leg(index)
 
     @rule(seconds=st.sampled_from([1.0, 10.0, 70.0, 130.0, 900.0, 3700.0]))
     def pass_time(self, seconds: float) -> None:
@@ -253,7 +333,7 @@ class PaidOnce(RuleBasedStateMachine):
     @rule(index=tasks)
     def take_for_dead(self, index: int) -> None:
         """The scheduler fails a task that is deferred."""
-        task = self.world.tasks[index]
+        task = self._task(index)
         if task.state is State.DEFERRED:
             self.world.give_up(task)
         self._leg(index)
@@ -262,8 +342,24 @@ class PaidOnce(RuleBasedStateMachine):
     def holds(self) -> None:
         self.world.books.check()
 
+    def _outlast(self, index: int) -> None:
+        """A request of this task gets older than the service's memory, if it can have one."""
+        self.world.service.core.configure({"inference_seconds": 250.0})
+        if self._task(index).state is not State.DEFERRED:
+            self._leg(index)
+        self.world.triggerer.die()
+        self.world.pass_time(4000.0)
+
+    def _task(self, index: int) -> Task:
+        """One of those that there are at present."""
+        return self.world.tasks[index % self.world.size]
+
+    def _scene(self, index: int) -> int:
+        """What it is to show."""
+        return self.world.orders[self._task(index).index].scene
+
     def _leg(self, index: int, accident: Accident | None = None) -> None:
-        task = self.world.tasks[index]
+        task = self._task(index)
         if task.state in (State.SUCCESS, State.FAILED):
             self.world.clear(task)
         if task.state is State.DEFERRED:
@@ -273,18 +369,86 @@ class PaidOnce(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
+            for name in self._came_to():
+                event(name)
+                self.reached[name] += 1
             self.world.close()
+
+    def _came_to(self) -> list[str]:
+        told = "\n".join(self.world.told)
+        words = [name for name, pattern in REACHED.items() if pattern and re.search(pattern, told)]
+        return [*words, "expired, and told by the history"] if self.world.service.told_of else words
+
+
+def machine(stage: Stage, model: str, name: str = "") -> type[PaidOnce]:
+    return type(
+        f"PaidOnceBy{model}{name}", (PaidOnce,), {"stage": stage, "model": model, "reached": Counter()}
+    )
+
+
+def once_refused(paid_once: PaidOnce) -> None:
+    paid_once.submit_in_vain(0, "submit:before:reset", None, None)
+    paid_once.work(0)
+
+
+def given_up(paid_once: PaidOnce) -> None:
+    paid_once.work(0)
+    paid_once.world.orders[0] = Order(1)
+    paid_once.take_for_dead(0)
+
+
+def told_otherwise(paid_once: PaidOnce) -> None:
+    paid_once.work_to_the_end(0)
+    paid_once.ask_for_something_else(0, Order(1))
+
+
+WAYS = {
+    "a job failed": lambda paid_once: paid_once.fail_a_job(0, FAILURES[0]),
+    "a job failed at a cost": lambda paid_once: paid_once.fail_a_job(0, FAILURES[-1]),
+    "expired": lambda paid_once: paid_once.be_forgotten_for_a_while(0, 1),
+    "expired, and told by the history": lambda paid_once: paid_once.expire_while_nobody_looks(0),
+    "lost": lambda paid_once: paid_once.be_forgotten_for_a_while(0, 1),
+    "lost, and told again": lambda paid_once: paid_once.be_forgotten_for_a_while(0, 1),
+    "lost, and gone for good": lambda paid_once: paid_once.be_forgotten_for_a_while(0, 2),
+    "regenerated in vain": lambda paid_once: paid_once.regenerate_in_vain(0, "submit:before:reset"),
+    "abandoned": given_up,
+    "left behind": told_otherwise,
+    "searched in vain": once_refused,
+    "bought after a search in vain": once_refused,
+}
+"""To each of ``REACHED`` by the rules alone."""
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize("model", [LTX, ANY_MODEL])
+@pytest.mark.parametrize("name", REACHED)
+def test_there_is_a_way_to_everything_that_examples_are_to_come_to(stage, model, deferrable, name):
+    paid_once = machine(stage, model)()
+    policies = {"on_clear": "reuse", "on_stale_state": "resubmit", "on_orphaned_intent": "fail"}
+    if name.startswith("bought after"):
+        policies["on_orphaned_intent"] = "resubmit"
+    paid_once.begin([Order(0)] * 4, "folder", True, deferrable, 1, policies, 0)
+    try:
+        if name == "abandoned" and not deferrable:
+            paid_once.world.service.core.configure({"inference_seconds": 250.0})
+        WAYS[name](paid_once)
+        assert name in paid_once._came_to(), paid_once.world.told
+        paid_once.world.books.check()
+        paid_once.come_to_an_end(0)
+    finally:
+        paid_once.world.close()
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("model", [LTX, ANY_MODEL])
-def test_whatever_happens_nothing_is_paid_twice_or_lost(stage, model, part):
+def test_whatever_happens_nothing_is_paid_twice_or_lost(stage, model, part, record_property):
     # By its name each part has examples of its own.
-    machine = type(f"PaidOnceBy{model}{part}", (PaidOnce,), {"stage": stage, "model": model})
+    paid_once = machine(stage, model, str(part))
+    examples = max(1, EXAMPLES // (2 * PARTS))
     run_state_machine_as_test(
-        machine,
+        paid_once,
         settings=settings(
-            max_examples=max(1, EXAMPLES // (2 * PARTS)),
+            max_examples=examples,
             stateful_step_count=STEPS,
             # The first examples of a process are slow, and every rule may be chosen in every state.
             suppress_health_check=list(HealthCheck),
@@ -292,3 +456,5 @@ def test_whatever_happens_nothing_is_paid_twice_or_lost(stage, model, part):
             phases=[phase for phase in Phase if phase is not Phase.explain],
         ),
     )
+    record_property("examples", examples)
+    record_property("reached", dict(paid_once.reached))

@@ -16,7 +16,7 @@ from airflow_ltx.durability.record import Purchase as Recorded
 from airflow_ltx.emulator.ledger import Submission
 from tests.virtual.clock import VirtualClock
 from tests.virtual.processes import errand
-from tests.virtual.service import VirtualService, content
+from tests.virtual.service import AT_A_COST, VirtualService, content
 from tests.virtual.tasks import Errand, State, Task
 
 PROMPTS = tuple(
@@ -73,6 +73,12 @@ class Purchase:
         assert self.submission.request_id is not None
         return self.submission.request_id
 
+    @property
+    def charged(self) -> bool:
+        """Whether it fails, and is billed all the same."""
+        job = self.submission.job
+        return job is not None and AT_A_COST in (job.error or "")
+
 
 @dataclass(frozen=True)
 class _Note:
@@ -128,6 +134,9 @@ class Books:
         service.on_sent = self._sent
         service.on_accepted = self._accepted
         service.on_history = self._searched
+        service.on_gone = self._gone
+        self._told_gone: defaultdict[Task, set[str]] = defaultdict(set)
+        self._gone_before_clear: defaultdict[Task, set[str]] = defaultdict(set)
 
     def of(self, task: Task, order: Order) -> list[Purchase]:
         """What was bought of an order for a task, has not failed, and was not given up."""
@@ -137,7 +146,7 @@ class Books:
             if purchase.task is task
             and purchase.order == order
             and not purchase.given_up
-            and purchase.submission.outcome(self._clock.now) != "FAILED"
+            and (purchase.submission.outcome(self._clock.now) != "FAILED" or purchase.charged)
         ]
 
     def collectable(self, task: Task, order: Order) -> set[str]:
@@ -155,6 +164,10 @@ class Books:
 
     def cleared(self, task: Task) -> None:
         """A person cleared a task."""
+        self._gone_before_clear[task] |= self._told_gone.pop(task, set())
+        for purchase in self.purchases:
+            # Nothing can be collected of it, and a person may have another one bought.
+            purchase.given_up = purchase.given_up or (purchase.task is task and purchase.charged)
         if self.terms.on_clear == "regenerate":
             self._given_up_tries[task] = task.tries
             for purchase in self.purchases:
@@ -197,7 +210,8 @@ class Books:
     def check_end(self, task: Task) -> None:
         """What a task that will not be retried leaves behind."""
         if self.terms.on_stale_state == "resubmit":
-            left = self.collectable(task, task.orders[-1])
+            left = self.collectable(task, task.orders[-1]) - self._told_gone[task]
+            left -= self._gone_before_clear[task]
             assert not left, f"{task.name} was given up for good, and left {left} behind"
 
     def check_return_value(self, task: Task) -> None:
@@ -310,6 +324,9 @@ class Books:
         outcome = earlier.submission.outcome(self._clock.now)
         wrong = f"{earlier.task.name} buys beside {earlier.request_id}, which is {outcome}"
         seen = self._last_search[earlier.task]
+        if earlier.request_id in self._told_gone[earlier.task] & self._gone_before_clear[earlier.task]:
+            # It was said to be gone, a person cleared the task, and it is still said to be gone.
+            return None
         if self.terms.on_orphaned_intent != "resubmit":
             return wrong
         if intent_at < earlier.intent_at + self.terms.timeout:
@@ -321,6 +338,9 @@ class Books:
         if earlier.request_id in seen:
             return f"{wrong}, and was in the history"
         return None
+
+    def _gone(self, request_id: str) -> None:
+        self._told_gone[errand().task].add(request_id)
 
     def _searched(self, rows: list[dict[str, Any]] | None) -> None:
         told = None if rows is None else {row["request_id"] for row in rows}

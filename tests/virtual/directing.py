@@ -68,5 +68,6 @@ def play(
         retries=retries,
         seed=seed,
         disk=quick_disk(),
+        policies=policies,
     )
     return stage.world

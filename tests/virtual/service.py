@@ -27,6 +27,9 @@ BASE_URL = "http://emulator.test:1"
 KEY = "SG_0123456789abcdef"
 _INFERENCE = (2.0, 30.0)
 HISTORY = "/inference-request/request-history"
+AT_A_COST = "failed at a cost"
+"""A failure with these words is billed, as the emulator's own never are."""
+_COST = 0.0125
 
 
 def content(plan: VideoPlan) -> bytes:
@@ -42,6 +45,8 @@ class VirtualService:
     :ivar delayed: Seconds by which the next submits arrive after their senders have given up waiting.
     :ivar on_sent: Asked for a note whenever something is posted; told the body.
     :ivar on_accepted: Told of each accepted submit, with the note; its sender may never hear of it.
+    :ivar told_of: How often the history told one request that it was asked for.
+    :ivar on_gone: Told the id of each request of which the history says that there is none.
     :ivar on_history: Told of each question to the request history, and of the rows if an answer comes intact.
         All that happens here fits into one page.
     """
@@ -59,10 +64,12 @@ class VirtualService:
             clock,
         )
         self.unreachable = 0
+        self.told_of = 0
         self.delayed: list[float] = []
         self.on_sent: Callable[[Any], Any] = lambda body: None
         self.on_accepted: Callable[[Submission, Any], None] = lambda submission, note: None
         self.on_history: Callable[[list[dict[str, Any]] | None], None] = lambda rows: None
+        self.on_gone: Callable[[str], None] = lambda request_id: None
 
     def fault(self, rule: str) -> None:
         """Script one more thing that goes wrong."""
@@ -155,7 +162,11 @@ class VirtualService:
     def _delivered(self, request: httpx.Request, answer: EmulatedResponse) -> httpx.Response:
         if answer.reset:
             raise httpx.ReadError("[Errno 104] Connection reset by peer", request=request)
-        body = answer.body if answer.file is None else content(answer.file)
+        body = _charged(answer.body) if answer.file is None else content(answer.file)
+        if answer.status == 404 and request.url.path.startswith(f"{HISTORY}/"):
+            self.on_gone(request.url.path.rpartition("/")[2])
+        if answer.status == 200 and request.url.path.startswith(f"{HISTORY}/"):
+            self.told_of += 1
         stream = _Body(body, request, answer.truncate, in_pieces=answer.file is not None)
         if answer.status == 200 and not stream.cut and request.url.path == HISTORY:
             self.on_history(_rows(body))
@@ -185,6 +196,19 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self:
             yield piece
+
+
+def _charged(body: bytes) -> bytes:
+    """The answer of a service that bills for some failures: it names their cost."""
+    if AT_A_COST.encode() not in body:
+        return body
+    told = json.loads(body)
+    for row in told.get("data", [told]):
+        if "metrics" in row:
+            row["metrics"]["cost"] = _COST
+        elif row.get("error") is not None:
+            row["credits_deduction"] = _COST
+    return json.dumps(told).encode()
 
 
 def _rows(body: bytes) -> list[dict[str, Any]] | None:

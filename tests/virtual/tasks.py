@@ -134,6 +134,7 @@ class Task:
     number: int = 0
     next: tuple[str, dict[str, Any]] | None = None
     ended_for_good: bool = False
+    ever_cleared: bool = False
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
@@ -170,8 +171,17 @@ class Task:
     def clear(self) -> None:
         """A person cleared it, and it is not running any more."""
         self.max_tries = self.tries + self.retries
+        self.ever_cleared = True
         self.state, self.next, self.deferral = State.READY, None, None
         self.ended_for_good = False
+
+    def remove(self) -> None:
+        """The list that is mapped over has become too short for it."""
+        self.state, self.next, self.deferral = State.FAILED, None, None
+
+    def restore(self) -> None:
+        """The list has become long enough again. It is the same task instance, and nobody cleared it."""
+        self.state = State.READY
 
     def resume(self, method: str, kwargs: dict[str, Any]) -> None:
         """Its deferral is over."""

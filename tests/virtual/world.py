@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ class World:
     """A mapped task, and everything that it meets with.
 
     :param make: Makes the operator from parameters, the folder to land in, and the map index.
-    :param orders: What is mapped over.
+    :param orders: What is mapped over, as far as there are so many: see :attr:`size`.
     :param remembers: Whether this Airflow has a task state.
     :param seed: Of the service's chances.
     :param disk: Where the folder is made.
+    :param policies: Those that ``make`` gives to the operators; may change.
     """
 
     def __init__(
@@ -40,12 +42,15 @@ class World:
         retries: int = 2,
         seed: int = 0,
         disk: str | None = None,
+        policies: dict[str, str] | None = None,
     ) -> None:
         self.clock = VirtualClock(loop)
         self.service = VirtualService(self.clock, seed)
         self.folder = Path(tempfile.mkdtemp(prefix="airflow-ltx-world-", dir=disk))
         self.told: list[str] = []
         self.orders = list(orders)
+        self.size = len(orders)
+        self.policies = {} if policies is None else policies
         self.signature = 0
         self._make = make
         self.refusals = Refusals()
@@ -109,6 +114,27 @@ class World:
         self.triggerer.look()
         if was_deferred:
             self.triggerer.tell_of_its_end(task)
+
+    def expand_to(self, size: int) -> None:
+        """The list that is mapped over has another length, as after its task was cleared."""
+        for task in self.tasks[size : self.size]:
+            was_deferred = task.state is State.DEFERRED
+            task.remove()
+            self.triggerer.look()
+            if was_deferred:
+                self.triggerer.tell_of_its_end(task)
+        for task in self.tasks[self.size : size]:
+            task.restore()
+        self.size = size
+
+    def set_on_clear(self, on_clear: str) -> None:
+        """The author, or whoever sets the variable that it is templated with, wants something else now."""
+        self.policies["on_clear"] = on_clear
+        self.books.terms = replace(self.books.terms, on_clear=on_clear)
+        for task in self.tasks:
+            # A try that died before it could read its record leaves its clear to the next one.
+            if task.ever_cleared:
+                self.books.cleared(task)
 
     def give_up(self, task: Task) -> None:
         """The scheduler takes a deferred task for dead."""
