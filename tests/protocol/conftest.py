@@ -9,7 +9,7 @@ import pytest
 pytest.register_assert_rewrite("complaints")
 
 from complaints import bench  # noqa: E402, F401 - a fixture
-from crash_stage import stage, stands  # noqa: E402, F401 - fixtures
+from crash_stage import bucket, remote_stage, stage, stands  # noqa: E402, F401 - fixtures
 
 
 @pytest.fixture

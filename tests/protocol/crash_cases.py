@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from crash_legs import kept
@@ -33,7 +32,7 @@ _AFTER_A_LOOK = {"the history: nothing is sent": 2, "the history: its answer is 
 
 _CHANGES = tuple(
     f": {verb}, after"
-    for verb in ("set", "push", "handed over", "make", "open", "write", "rename", "link", "remove")
+    for verb in ("set", "push", "handed over", "make", "open", "write", "rename", "link", "remove", "writing")
 )
 
 
@@ -44,6 +43,7 @@ _AFTER_THE_SUBMIT = (
     "the status",
     "the result",
     "the download",
+    "the store's video",
     "the return",
 )
 _ENDED = "The task was ended while|ended the task while its submit"
@@ -51,7 +51,10 @@ _ENDED = "The task was ended while|ended the task while its submit"
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of task: what is bought, whether and where it waits, and what remembers it."""
+    """A kind of task: what is bought, whether and where it waits, and what remembers it.
+
+    :param remote: Its destination is object storage, where the triggerer lands.
+    """
 
     operator: str = "ltx"
     deferrable: bool = True
@@ -59,24 +62,26 @@ class Kind:
     task_state: bool = True
     policy: str = "fail"
     waits: bool = True
+    remote: bool = False
 
     @property
     def remembered(self) -> bool:
         return self.lands or self.task_state
 
     def __str__(self) -> str:
-        places = [name for name, there in (("file", self.lands), ("state", self.task_state)) if there]
+        file = "object" if self.remote else "file"
+        places = [name for name, there in ((file, self.lands), ("state", self.task_state)) if there]
         where = ("deferred" if self.deferrable else "waiting") if self.waits else "submitted"
         return f"{self.operator}-{where}-{'+'.join(places) or 'nowhere'}-{self.policy}"
 
-    def arguments(self, prompt: str, home: Path) -> dict[str, Any]:
-        """The operator's."""
+    def arguments(self, prompt: str, destination: str) -> dict[str, Any]:
+        """The operator's. ``destination``: the folder's URI."""
         what: dict[str, Any] = (
             {"prompt": prompt}
             if self.operator == "ltx"
             else {"model": "wan-2.2-t2v-fast", "parameters": {"prompt": prompt}}
         )
-        where = {"destination": f"file://{home}/videos/"} if self.lands else {}
+        where = {"destination": f"{destination}/"} if self.lands else {}
         return {
             **what,
             **where,
@@ -186,7 +191,9 @@ def wrong(
     yield from seen.wrong
     yield from (f"{what} is no step" for what in task.uncounted)
     yield from _partial(task, films)
-    if KEY in task.log or any(KEY in path.read_text() for path in task.home.glob("**/*.json")):
+    if KEY in task.log or any(
+        KEY in text for text in (*(path.read_text() for path in task.home.glob("*.json")), *task.records())
+    ):
         yield "the key is written somewhere"
     if any(entry.downloads_with_key for entry in purchases):
         yield "the file host saw the key"
@@ -219,9 +226,9 @@ def _untold_end(case: Case, seen: Seen, task: Task) -> Iterator[str]:
 
 
 def _partial(task: Task, films: Mapping[str, str]) -> Iterator[str]:
-    for path in task.visible():
-        if films.get(path.stem) != hashlib.sha256(path.read_bytes()).hexdigest():
-            yield f"{path.name} is not the film"
+    for name, content in task.visible().items():
+        if films.get(name.removesuffix(".mp4")) != hashlib.sha256(content).hexdigest():
+            yield f"{name} is not the film"
 
 
 def _wrong_result(
@@ -232,9 +239,9 @@ def _wrong_result(
     if request_id not in ids or result["status"] != ("COMPLETED" if case.kind.waits else "QUEUED"):
         yield f"green with {request_id} {result['status']}, bought were {ids}"
     if case.kind.lands:
-        landed = task.places.videos / f"{request_id}.mp4"
-        if task.visible() != [landed] or result["uri"] != f"file://{landed}":
-            yield f"landed were {task.visible()}, told is {result['uri']}"
+        landed, there = f"{request_id}.mp4", sorted(task.visible())
+        if there != [landed] or result["uri"] != f"{task.destination}/{landed}":
+            yield f"landed were {there}, told is {result['uri']}"
         if result["sha256"] != films[request_id]:
             yield "the file that is told is another one"
     elif case.kind.waits and not result["output_url"]:

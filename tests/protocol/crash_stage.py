@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from crash_cases import Case, Kind, Seen, wrong
@@ -25,6 +25,9 @@ from airflow_ltx.emulator import FaultRule, RunningEmulator, Settings, running_e
 from airflow_ltx.emulator.ledger import Submission
 from airflow_ltx.emulator.resolution import VideoPlan
 from segmind_service import KEY, connection
+
+if TYPE_CHECKING:
+    from servers.store import Store
 
 _WIDTH = 4
 """More than cores: a task waits most of the time."""
@@ -63,10 +66,14 @@ class Stage:
     """Runs tasks beside each other.
 
     :param films: Digests of the emulators' films, by request.
+    :param store: Where tasks put their films that have a remote destination.
     """
 
-    def __init__(self, stands: list[Stand], folder: Path, films: dict[str, str]) -> None:
+    def __init__(
+        self, stands: list[Stand], folder: Path, films: dict[str, str], store: Store | None = None
+    ) -> None:
         self.films = films
+        self._store = store
         self._folder = folder
         self._numbers = itertools.count()
         self._width = len(stands)
@@ -127,10 +134,18 @@ class Stage:
     def _task(self, stand: Stand, kind: Kind) -> Task:
         """A task of its own prompt and folder."""
         number = next(self._numbers)
-        home = self._folder / str(number)
+        home = self._folder / f"{self._folder.name}-{number}"
         environment = {"AIRFLOW_CONN_SEGMIND_DEFAULT": connection(stand.segmind.base_url)}
-        arguments = kind.arguments(f"A lighthouse at dusk, {self._folder.name}, take {number}", home)
-        return Task(home, kind.operator, arguments, kind.task_state, environment, stand.lane.run)
+        prompt, folder = f"A lighthouse at dusk, {self._folder.name}, take {number}", f"file://{home}/videos"
+        if kind.remote:
+            assert self._store is not None
+            environment |= self._store.environment
+            folder = self._store.uri(home.name)
+        task = Task(
+            home, kind.operator, kind.arguments(prompt, folder), kind.task_state, environment, stand.lane.run
+        )
+        task.bucket = self._store if kind.remote else None
+        return task
 
 
 def bought(segmind: RunningEmulator, task: Task) -> list[Submission]:
@@ -178,10 +193,36 @@ def stands() -> Iterator[list[Stand]]:
 
 @pytest.fixture
 def stage(stands, monkeypatch) -> Iterator[Stage]:
+    with _folder() as folder:
+        yield Stage(stands, folder, small_films(monkeypatch))
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory) -> Iterator[Store]:
+    """One of a storage server of this module's own."""
+    pytest.importorskip("boto3")
+    from servers.ministack import MiniStack
+    from servers.store import fresh_store
+
+    missing = MiniStack.missing()
+    if missing is not None:
+        (pytest.fail if os.environ.get("LTX_REQUIRE_STORAGE") else pytest.skip)(missing)
+    with MiniStack(tmp_path_factory.mktemp("ministack")) as server, fresh_store(server) as store:
+        yield store
+
+
+@pytest.fixture
+def remote_stage(stands, bucket, monkeypatch) -> Iterator[Stage]:
+    with _folder() as folder:
+        yield Stage(stands, folder, small_films(monkeypatch), bucket)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
     # In memory where there is a place for that: a disk's fsync would be most of the time, and no kill of a
     # process asks for it.
     memory = Path("/dev/shm")  # noqa: S108
     with tempfile.TemporaryDirectory(
         prefix="airflow-ltx-", dir=memory if os.access(memory, os.W_OK) else None
     ) as folder:
-        yield Stage(stands, Path(folder), small_films(monkeypatch))
+        yield Path(folder)

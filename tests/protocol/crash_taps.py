@@ -20,6 +20,7 @@ import pytest
 from crash_points import Points
 
 import airflow_ltx.segmind.clock
+from airflow_ltx.landing.remote_place import RemotePlace
 from airflow_ltx.segmind.aiohttp_transport import AiohttpTransport
 
 _ENOUGH = 20.0
@@ -30,6 +31,7 @@ def tap(points: Points, folder: Path, patch: pytest.MonkeyPatch) -> None:
     _tap_http(points, patch)
     _tap_files(points, folder, patch)
     _tap_clock(points, patch)
+    _tap_store(points, patch)
 
 
 def _call(request: httpx.Request) -> str:
@@ -209,6 +211,30 @@ def _tap_files(points: Points, folder: Path, patch: pytest.MonkeyPatch) -> None:
     around("replace", "rename", os.replace)
     around("link", "link", os.link)
     around("unlink", "remove", os.unlink)
+
+
+def _tap_store(points: Points, patch: pytest.MonkeyPatch) -> None:
+    """Object storage: each call has a step before it is sent, and one after it is answered."""
+    call, result = RemotePlace.call, RemotePlace.result
+
+    def what(doing: str, path: str) -> str:
+        return f"the store's {'record' if Path(path).parent.name == '_segmind' else 'video'}: {doing}"
+
+    def call_tapped(self: RemotePlace, doing: str, path: str, work: Any) -> Any:
+        points.at(f"{what(doing, path)}, before")
+        points.inside += 1
+        return call(self, doing, path, work)
+
+    def result_tapped(self: RemotePlace, doing: str, path: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            told = result(self, doing, path, *args, **kwargs)
+        finally:
+            points.inside -= 1
+        points.at(f"{what(doing, path)}, after")
+        return told
+
+    patch.setattr(RemotePlace, "call", call_tapped)
+    patch.setattr(RemotePlace, "result", result_tapped)
 
 
 def _tap_clock(points: Points, patch: pytest.MonkeyPatch) -> None:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from crash_legs import Places, kept
 from crash_points import Target
 
 MAX_TRIES = 3
 """Of retries. Enough for two deaths and a try that finds the service or the machine slow."""
+
+
+class Bucket(Protocol):
+    """Object storage, as it is seen from outside."""
+
+    bucket: str
+
+    def names(self) -> list[str]: ...
+    def read(self, name: str) -> bytes: ...
 
 
 @dataclass
@@ -25,6 +34,7 @@ class Task:
     :param ending: How.
     :param alone: Each leg gets a process of its own, not only each that follows on a death.
     :param on_death: Called when one has died.
+    :param bucket: Where its destination is, if that is no folder; its names begin with that of ``home``.
     :param died: The numbers of the legs that did.
     :param steps: Those of each leg; none of a leg that was killed.
     :param uncounted: I/O that is in no step.
@@ -40,6 +50,7 @@ class Task:
     ending: str = "kill"
     alone: bool = False
     on_death: Callable[[], None] = lambda: None
+    bucket: Bucket | None = None
     tries: int = 0
     died: list[int] = field(default_factory=list)
     steps: list[list[str]] = field(default_factory=list)
@@ -69,13 +80,35 @@ class Task:
                 if failure["final"]:
                     return
 
-    def visible(self) -> list[Path]:
+    @property
+    def destination(self) -> str:
+        """The URI of what is there, without a connection."""
+        if self.bucket is None:
+            return f"file://{self.places.videos}"
+        return f"s3://{self.bucket.bucket}/{self.home.name}"
+
+    def visible(self) -> dict[str, bytes]:
         """Files under final names at the destination."""
-        return [path for path in self.places.videos.iterdir() if not path.name.startswith((".", "_"))]
+        return {name: content for name, content in self._there("") if not name.startswith((".", "_"))}
+
+    def records(self) -> list[str]:
+        """Those at the destination."""
+        return [content.decode() for _, content in self._there("_segmind/")]
+
+    def _there(self, folder: str) -> Iterator[tuple[str, bytes]]:
+        if self.bucket is None:
+            for path in (self.places.videos / folder).glob("*"):
+                if path.is_file() and not path.name.endswith(".part"):
+                    yield path.name, path.read_bytes()
+            return
+        beginning = f"{self.home.name}/{folder}"
+        for name in self.bucket.names():
+            if name.startswith(beginning) and "/" not in name.removeprefix(beginning):
+                yield name.removeprefix(beginning), self.bucket.read(name)
 
     def phases(self) -> set[str]:
         """How far the purchases are that any record tells of."""
-        records = [kept(path) for path in (self.places.videos / "_segmind").glob("*.json")]
+        records = [json.loads(text) for text in self.records()]
         state = kept(self.places.state, {}).get("airflow_ltx.request")
         if state is not None:
             records.append(json.loads(state))

@@ -95,6 +95,10 @@ def _import_all() -> None:
     for name in (*names, *_IMPORTED_LATE):
         if ".emulator" not in name:
             importlib.import_module(name)
+    # What an object storage needs, where it is installed.
+    with suppress(ImportError):
+        for name in ("s3fs", "airflow.sdk.io", "airflow.providers.amazon.aws.fs.s3"):
+            importlib.import_module(name)
     shared_ssl_context()
     os.environ["AIRFLOW_CONN_NOBODY"] = json.dumps({"conn_type": "segmind", "password": "none"})
     assert SegmindHook("nobody").config.api_key == "none"
