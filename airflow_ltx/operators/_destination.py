@@ -7,33 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_ltx.exceptions import DestinationError, InvalidParameter
 from airflow_ltx.operators._arguments import is_literal
+from airflow_ltx.operators._mapped import argument, same_for_all, takes
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from airflow_ltx.durability.record import Record
     from airflow_ltx.landing.destination import Destination
     from airflow_ltx.landing.wish import Wish
-
-_SAME_FOR_ALL = frozenset(
-    {
-        "conn",
-        "dag",
-        "dag_run",
-        "data_interval_end",
-        "data_interval_start",
-        "ds",
-        "ds_nodash",
-        "logical_date",
-        "params",
-        "run_id",
-        "ts",
-        "ts_nodash",
-        "ts_nodash_with_tz",
-        "var",
-    }
-)
-"""What a template may name and still render to the same text for each index of a mapped task."""
 
 
 def destination_of(uri: str | None, conn_id: str | None, land_in: str | None) -> Destination | None:
@@ -106,30 +85,32 @@ def check_literal_destination(uri: str | None, conn_id: str | None, land_in: str
 
 
 def check_mapped(context: Mapping[str, Any], destination: Destination | None) -> None:
-    """Check that the indexes of a mapped task do not all put their file under one name.
+    """Check that the indexes of a mapped task, or of a mapped group's task, do not all put their file under
+    one name: a file without ``{request_id}``, of which nothing that its author wrote can tell them apart.
 
     :raises DestinationError: They do.
     """
     ti, dag = context["ti"], context.get("dag")
-    if destination is None or not destination.fixed or ti.map_index < 0 or dag is None:
+    if destination is None or destination.by_request or ti.map_index < 0 or dag is None:
         return
     task = dag.get_task(ti.task_id)
-    given = getattr(task, "partial_kwargs", {}).get("destination")
-    if isinstance(given, str) and _names(given, dag.get_template_env()) <= _SAME_FOR_ALL:
-        error = DestinationError(
-            f"The destination {destination.uri(destination.path)} is the same file for each index of this "
-            "mapped task. End it with a slash to name a folder, or put {request_id} or {{ ti.map_index }} "
-            "into its name. Nothing was written."
-        )
-        error.retryable = False
-        raise error
+    if not same_for_all(argument(task, "destination"), task, dag) or _models_differ(destination, task, dag):
+        return
+    error = DestinationError(
+        f"The destination {destination.uri(destination.path)} is the same file for each index of this "
+        "mapped task. End it with a slash to name a folder, or put {request_id} or {{ ti.map_index }} "
+        "into its name. Nothing was written."
+    )
+    error.retryable = False
+    raise error
 
 
-def _names(template: str, environment: Environment) -> set[str]:
-    """What a template names; nothing is rendered."""
-    from jinja2 import TemplateError, meta
-
-    try:
-        return meta.find_undeclared_variables(environment.parse(template))
-    except TemplateError:
-        return {template}
+def _models_differ(destination: Destination, task: Any, dag: Any) -> bool:
+    """Whether ``{model}`` may tell the indexes apart. The other placeholders never do."""
+    if "{model}" not in destination.path:
+        return False
+    model = argument(task, "model")
+    if model is None:
+        # A transfer learns it from the request; an operator that takes none has one of its own.
+        return takes(task, "model")
+    return not same_for_all(model, task, dag)

@@ -6,12 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, task_group
 
 from airflow_ltx.exceptions import DestinationError
 from airflow_ltx.landing.destination import parse_destination
 from airflow_ltx.operators._destination import check_mapped
 from airflow_ltx.operators.ltx import LTXSubmitOperator
+from airflow_ltx.operators.segmind import SegmindSubmitOperator
+from airflow_ltx.transfers.segmind_to_object_storage import SegmindToObjectStorageOperator
 
 SAME = "is the same file for each index of this mapped task"
 
@@ -33,6 +35,15 @@ def check(given: str, rendered: str, *, expanded: dict[str, list[Any]] | None = 
         ("s3://c@bucket/a.mp4", "s3://c@bucket/a.mp4"),
         ("s3://c@bucket/{{ run_id }}.mp4", "s3://c@bucket/r.mp4"),
         ("s3://c@bucket/{{ dag_run.run_after | ds }}.mp4", "s3://c@bucket/2026-01-02.mp4"),
+        ("s3://c@bucket/clip{ext}", "s3://c@bucket/clip{ext}"),
+        ("s3://c@bucket/{model}{ext}", "s3://c@bucket/{model}{ext}"),
+        ("s3://c@bucket/{model}-{number}.mp4", "s3://c@bucket/{model}-{number}.mp4"),
+        ("s3://c@bucket/{{ ti.run_id }}.mp4", "s3://c@bucket/r.mp4"),
+        ("s3://c@bucket/{{ task_instance['run_id'] }}.mp4", "s3://c@bucket/r.mp4"),
+        ("s3://c@bucket/{{ task.task_id }}/{{ ti.task.dag_id }}.mp4", "s3://c@bucket/t/d.mp4"),
+        ("s3://c@bucket/{{ macros.ds_add(ds, 1) }}.mp4", "s3://c@bucket/r.mp4"),
+        ("s3://c@bucket/{{ prev_start_date_success }}.mp4", "s3://c@bucket/r.mp4"),
+        ("s3://c@bucket/{% for n in range(2) %}{{ n }}{% endfor %}.mp4", "s3://c@bucket/01.mp4"),
     ],
 )
 def test_one_name_for_all_is_an_error_for_good(given: str, rendered: str) -> None:
@@ -49,6 +60,13 @@ def test_one_name_for_all_is_an_error_for_good(given: str, rendered: str) -> Non
         ("s3://c@bucket/{{ ti.map_index }}.mp4", "s3://c@bucket/1.mp4"),
         ("s3://c@bucket/{{ task.prompt }}.mp4", "s3://c@bucket/one.mp4"),
         ("s3://c@bucket/{{ my_macro() }}.mp4", "s3://c@bucket/x.mp4"),
+        ("s3://c@bucket/{{ ds if ti.map_index else ts }}.mp4", "s3://c@bucket/x.mp4"),
+        ("s3://c@bucket/{{ ti.xcom_pull('name') }}.mp4", "s3://c@bucket/x.mp4"),
+        ("s3://c@bucket/{{ ti['start_date'] }}.mp4", "s3://c@bucket/x.mp4"),
+        ("s3://c@bucket/{{ [1, 2, 3] | random }}.mp4", "s3://c@bucket/x.mp4"),
+        ("s3://c@bucket/{{ macros.uuid.uuid4() }}.mp4", "s3://c@bucket/x.mp4"),
+        ("s3://c@bucket/{{ broken", "s3://c@bucket/x.mp4"),
+        ("s3://c@bucket/{request_id}{ext}", "s3://c@bucket/{request_id}{ext}"),
     ],
 )
 def test_what_tells_them_apart_or_may_is_left_alone(given: str, rendered: str) -> None:
@@ -58,3 +76,84 @@ def test_what_tells_them_apart_or_may_is_left_alone(given: str, rendered: str) -
 def test_so_is_a_destination_that_is_mapped_and_a_task_that_is_not() -> None:
     check("", "file:///a.mp4", expanded={"destination": ["file:///a.mp4", "file:///b.mp4"]})
     check("file:///v/a.mp4", "file:///v/a.mp4", index=-1)
+    check("s3://c@bucket/{{ params.name }}.mp4", "s3://c@bucket/x.mp4", expanded={"params": [{"name": "x"}]})
+
+
+def test_arguments_that_only_a_run_knows_may_tell_them_apart() -> None:
+    with DAG("d", schedule=None) as dag:
+
+        @dag.task
+        def given() -> list[dict[str, Any]]:
+            return []
+
+        LTXSubmitOperator.partial(
+            task_id="t", destination="s3://c@bucket/{{ params.name }}.mp4"
+        ).expand_kwargs(given())
+        LTXSubmitOperator.partial(task_id="same", destination="s3://c@bucket/a.mp4").expand_kwargs(given())
+    instance = SimpleNamespace(task_id="t", map_index=0)
+    check_mapped({"ti": instance, "dag": dag}, parse_destination("s3://c@bucket/x.mp4"))
+    instance.task_id = "same"
+    with pytest.raises(DestinationError, match=SAME):
+        check_mapped({"ti": instance, "dag": dag}, parse_destination("s3://c@bucket/a.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("partial", "expanded", "same"),
+    [
+        ({"model": "m"}, {"parameters": [{}, {}]}, True),
+        ({"model": "{{ params.model }}"}, {"parameters": [{}, {}]}, True),
+        ({"model": "{{ ti.xcom_pull('m') }}"}, {"parameters": [{}, {}]}, False),
+        ({"parameters": {}}, {"model": ["m", "n"]}, False),
+    ],
+)
+def test_models_tell_them_apart_where_they_differ(
+    partial: dict[str, Any], expanded: dict[str, Any], same: bool
+) -> None:
+    destination = "s3://c@bucket/{model}.mp4"
+    with DAG("d", schedule=None) as dag:
+        SegmindSubmitOperator.partial(task_id="t", destination=destination, **partial).expand(**expanded)
+    context = {"ti": SimpleNamespace(task_id="t", map_index=0), "dag": dag}
+    if same:
+        with pytest.raises(DestinationError, match=SAME):
+            check_mapped(context, parse_destination(destination))
+    else:
+        check_mapped(context, parse_destination(destination))
+
+
+def test_requests_that_are_copied_may_be_of_several_models() -> None:
+    destination = "s3://c@bucket/{model}.mp4"
+    with DAG("d", schedule=None) as dag:
+        SegmindToObjectStorageOperator.partial(task_id="t", destination=destination).expand(
+            request_id=["a", "b"]
+        )
+    context = {"ti": SimpleNamespace(task_id="t", map_index=0), "dag": dag}
+    check_mapped(context, parse_destination(destination))
+
+
+@pytest.mark.parametrize(
+    ("given", "rendered", "same"),
+    [
+        ("s3://c@bucket/clip.mp4", None, True),
+        ("s3://c@bucket/{{ run_id }}.mp4", "s3://c@bucket/r.mp4", True),
+        ("s3://c@bucket/{{ task.task_id }}{ext}", "s3://c@bucket/t{ext}", True),
+        ("s3://c@bucket/{{ task.prompt }}.mp4", "s3://c@bucket/one.mp4", False),
+        ("s3://c@bucket/{{ ti.map_index }}.mp4", "s3://c@bucket/0.mp4", False),
+        ("s3://c@bucket/v/", None, False),
+        (None, "s3://c@bucket/one.mp4", False),
+    ],
+)
+def test_so_is_a_task_of_a_mapped_group(given: str | None, rendered: str | None, same: bool) -> None:
+    with DAG("g", schedule=None) as dag:
+
+        @task_group
+        def each(prompt: str) -> None:
+            LTXSubmitOperator(task_id="t", prompt=prompt, destination=given or prompt)
+
+        each.expand(prompt=["one", "two"])
+    context = {"ti": SimpleNamespace(task_id="each.t", map_index=1), "dag": dag}
+    destination = parse_destination(rendered or str(given))
+    if same:
+        with pytest.raises(DestinationError, match=SAME):
+            check_mapped(context, destination)
+    else:
+        check_mapped(context, destination)
