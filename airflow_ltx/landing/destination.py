@@ -71,6 +71,16 @@ class Destination:
         """Whether a name tells the request that it is of."""
         return self.folder or "{request_id}" in self.path
 
+    def known(self, model: str | None, media: str | None) -> str | None:
+        """The path of a request's first file before there is one; None if that cannot be known.
+
+        :param media: The kind that it must be. Videos are MP4 at this service.
+        """
+        told = {"request_id": None, "model": model, "number": "1", "ext": media if media == "video" else None}
+        if self.folder or any(f"{{{name}}}" in self.path and not value for name, value in told.items()):
+            return None
+        return fill(self.path, NamedFile("", "video/mp4", "", model))
+
     @property
     def text(self) -> str:
         """As it may be written, but for the connection."""

@@ -15,6 +15,7 @@ from airflow_ltx.landing.checks import check_media, contended, may_be_there, med
 from airflow_ltx.landing.destination import Destination
 from airflow_ltx.landing.naming import NamedFile
 from airflow_ltx.landing.place import Attributes, Found, Limits, Place, Upload, place_of
+from airflow_ltx.landing.sidecar import check_sidecar
 from airflow_ltx.landing.wish import Wish
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.download import open_download
@@ -62,20 +63,24 @@ class Landed:
         return cls(told["uri"], told["size"], told["sha256"], told.get("content_type"))
 
 
-def prepare(wish: Wish, *, look: bool) -> None:
+def prepare(wish: Wish, *, look: bool, model: str | None = None, sidecar: bool = False) -> None:
     """Check, before money is spent, that the destination can be used from here.
 
     :param look: Also that nothing is in the way, where the file's name is known already.
+    :param sidecar: One is wanted, too.
     :raises DestinationError: It cannot.
     """
     destination = wish.destination
     place = place_of(destination)
     place.check()
-    if not look or not destination.fixed or wish.if_exists == "overwrite":
+    path = destination.known(model, wish.media)
+    if not look or path is None or wish.if_exists == "overwrite":
         return
-    found = place.find(destination.path)
-    if found is not None and not may_be_there(wish, found, _hash(place, destination.path, found)):
-        raise occupied(destination.uri(destination.path), wish)
+    found = place.find(path)
+    if found is not None and not may_be_there(wish, found, _hash(place, path, found)):
+        raise occupied(destination.uri(path), wish)
+    if sidecar:
+        check_sidecar(place, wish, path)
 
 
 def is_landed(

@@ -75,7 +75,8 @@ def keep_sidecar(attempt: Attempt, plan: Plan, result: Mapping[str, Any], *, ren
 
     :raises DestinationError: The destination refuses.
     """
-    if not plan.sidecar or plan.destination is None or result.get("uri") is None:
+    wish = plan.wish_of(attempt)
+    if not plan.sidecar or wish is None or result.get("uri") is None:
         return
     from airflow_ltx.landing.sidecar import write_sidecar
 
@@ -85,7 +86,7 @@ def keep_sidecar(attempt: Attempt, plan: Plan, result: Mapping[str, Any], *, ren
             "The templates of this task say something else than what was bought, so its sidecar names no "
             "parameters."
         )
-    write_sidecar(plan.destination, result, sent, renew=renew)
+    write_sidecar(wish, result, sent, renew=renew)
 
 
 def how_long_it_is_there(request: SubmittedRequest) -> str:

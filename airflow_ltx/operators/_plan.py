@@ -59,7 +59,8 @@ class Plan:
         if wish is not None:
             from airflow_ltx.landing.land import prepare
 
-            prepare(wish, look=can_look(attempt.record))
+            look = can_look(attempt.record)
+            prepare(wish, look=look, model=self.order.model, sidecar=self.sidecar)
 
     def wish_of(self, attempt: Attempt) -> Wish | None:
         """The wish, with what is known of the task instance's earlier files."""

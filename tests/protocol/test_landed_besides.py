@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from pathlib import Path
@@ -87,13 +88,75 @@ def test_a_result_that_is_reused_gets_the_sidecar_that_it_lacks_and_keeps_the_on
 def test_a_sidecar_that_cannot_be_written_fails_the_task_and_the_retry_buys_nothing(segmind, video, tmp_path):
     run = video(sidecar=True, name="v.mp4")
     in_the_way = tmp_path / "v" / "v.mp4.json"
-    in_the_way.mkdir(parents=True)
+
+    def meanwhile(deferral):
+        in_the_way.mkdir(parents=True)
+        return {"event": asyncio.run(run.fire(deferral))}
+
     with pytest.raises(DestinationError, match="A retry takes up this request and buys nothing"):
-        run.try_once()
+        run.try_with(meanwhile)
     in_the_way.rmdir()
     result = run.try_once()
     assert json.loads(in_the_way.read_text())["sha256"] == result["sha256"]
     assert len(segmind.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize("if_exists", ["same", "error"])
+@pytest.mark.parametrize("content", ["a person's notes", '{"request_id": "another"}', "[1]", "{}"])
+def test_another_file_under_the_sidecars_name_costs_nothing_and_stays(
+    segmind, video, tmp_path, if_exists, content
+):
+    notes = tmp_path / "v" / "v.mp4.json"
+    notes.parent.mkdir()
+    notes.write_text(content)
+    with pytest.raises(
+        AirflowFailException, match=r"v\.mp4\.json is there already.*Nothing was sent or billed"
+    ):
+        video(sidecar=True, name="v{ext}", if_exists=if_exists).try_once()
+    assert notes.read_text() == content
+    assert segmind.ledger.submissions == []
+    result = video(sidecar=True, name="v.mp4", if_exists="overwrite").try_once()
+    assert json.loads(notes.read_text())["sha256"] == result["sha256"]
+
+
+@pytest.mark.parametrize("if_exists", ["same", "error"])
+def test_another_file_that_comes_meanwhile_stays_too(segmind, video, tmp_path, if_exists):
+    notes = tmp_path / "v" / "v.mp4.json"
+    run = video(sidecar=True, name="v.mp4", if_exists=if_exists)
+
+    def meanwhile(deferral):
+        notes.parent.mkdir(exist_ok=True)
+        notes.write_text("a person's notes")
+        return {"event": asyncio.run(run.fire(deferral))}
+
+    with pytest.raises(DestinationError, match=r"v\.mp4\.json is there already"):
+        run.try_with(meanwhile)
+    assert notes.read_text() == "a person's notes"
+
+
+def test_a_sidecar_of_its_own_is_renewed(segmind, video):
+    run = video(sidecar=True, name="v.mp4", on_clear="regenerate")
+    first = json.loads(sidecar_of(run.try_once()).read_text())
+    run.clear()
+    again = run.try_once()
+    told = json.loads(sidecar_of(again).read_text())
+    assert told["request_id"] == again["request_id"] != first["request_id"]
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [("v{ext}", "v.mp4"), ("{model}{ext}", "ltx-video.mp4"), ("{model}-{number}.mov", "ltx-video-1.mov")],
+)
+def test_a_name_that_can_be_told_is_looked_at_before_anything_is_bought(
+    segmind, video, tmp_path, name, there
+):
+    other = tmp_path / "v" / there
+    other.parent.mkdir()
+    other.write_bytes(b"of somebody else")
+    with pytest.raises(AirflowFailException, match=r"is there already.*Nothing was sent or billed"):
+        video(name=name).try_once()
+    assert other.read_bytes() == b"of somebody else"
+    assert segmind.ledger.submissions == []
 
 
 def test_of_several_files_the_first_is_landed_and_the_others_are_named(segmind, video):
