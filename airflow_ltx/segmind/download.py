@@ -58,10 +58,10 @@ def open_download(
     :param timeout: Seconds of silence after which a connection is given up.
     :param deadline: On ``clock``; reading beyond it fails.
     :param max_bytes: Size above which a file is refused: before its first byte if it is announced.
-    :param stop: Once it is set, the connection is cut, however silent the host is, and nothing more is asked.
+    :param stop: Once it is set, the connection is cut, however silent the host is, nothing more is asked, and
+        ``Stopped`` is raised.
     :raises DownloadFailed: ``transient`` tells whether the same download may succeed a moment later. Also
         raised by the iterator, if fewer or more bytes arrive than were announced.
-    :raises airflow_ltx.segmind.stopping.Stopped: ``stop`` was set.
     """
     limit = _NO_DEADLINE if deadline is None else deadline - clock()
     stop = stop or threading.Event()
