@@ -18,7 +18,7 @@ from airflow_ltx.segmind.models import Output
 from airflow_ltx.segmind.reach import Reach
 from tests.protocol.file_host import FileHost, Peer, answer, chunked, running_file_host
 
-pytestmark = pytest.mark.parametrize("store", ["ministack", "azurite"], indirect=True)
+pytestmark = pytest.mark.parametrize("store", ["ministack", "azurite", "gcs", "rgw"], indirect=True)
 
 # More than one part, so that something is up when it goes wrong.
 BODY = BEGINNING + PIECE * 160
@@ -74,6 +74,9 @@ BROKEN = {
     "chunks that break off": chunked(BODY[:-5000], end=False, **MP4),
     "a page": answer(200, PAGE, content_type="text/html"),
     "a page that calls itself a video": answer(200, PAGE, **MP4),
+    "garbage that calls itself a video": answer(200, PIECE * 160, **MP4),
+    "zeros that call themselves a video": answer(200, bytes(len(BODY)), **MP4),
+    "words that call themselves a video": answer(200, b"Internal Server Error", **MP4),
     "a picture": answer(200, b"\x89PNG\r\n\x1a\n" + PIECE, content_type="image/png"),
     "nothing": answer(200, b"", **MP4),
     "an error": answer(503, PAGE, content_type="text/html"),
@@ -124,6 +127,21 @@ def test_a_file_without_an_end_is_given_up_at_its_limit(store, host):
         landing(store, host.serve(endless), max_bytes=20 * 1024**2)
     assert caught.value.transient is False
     check_nothing_is_there(store)
+
+
+def test_a_part_of_another_file_is_not_put_behind_this_ones_beginning(store, host):
+    half = len(BODY) // 2
+    begun = answer(200, BODY[:half], length=len(BODY), etag='"v1"', **MP4)
+    other = answer(
+        206,
+        bytes(len(BODY) - half),
+        content_range=f"bytes {half}-{len(BODY) - 1}/{len(BODY)}",
+        etag='"v2"',
+        **MP4,
+    )
+    landed = landing(store, host.serve(begun, other, answer(200, BODY, etag='"v2"', **MP4)))
+    assert landed.sha256 == hashlib.sha256(BODY).hexdigest()
+    assert store.read("v/film.mp4") == BODY
 
 
 @pytest.mark.parametrize("other", ['"v2"', '"v1"'], ids=["another file's", "not where it was asked for"])

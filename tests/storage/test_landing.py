@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import logging
 import os
+import re
 from typing import Any
 
 import httpx
@@ -143,6 +146,75 @@ def test_what_is_denied_is_told_before_money_is_spent(store, segmind, monkeypatc
         video(store, conn_id="other").try_once()
     assert segmind.ledger.submissions == []
     assert store.names() == []
+
+
+@pytest.mark.parametrize("store", [CephRgw.name, Azurite.name], indirect=True)
+@pytest.mark.parametrize("worker", ["may write", "may not either"])
+def test_what_is_denied_to_the_triggerer_the_worker_lands_or_says_where_it_is(
+    store, segmind, monkeypatch, worker
+):
+    run = video(store)
+
+    def denied(deferral):
+        monkeypatch.setenv("AIRFLOW_CONN_STORE", store.server.denied_connection)
+        filesystems._entries.clear()
+        told = {"event": asyncio.run(run.fire(deferral))}
+        if worker == "may write":
+            monkeypatch.setenv("AIRFLOW_CONN_STORE", store.connection)
+        filesystems._entries.clear()
+        return told
+
+    if worker == "may write":
+        result = run.try_with(denied)
+        assert films(store) == [result["uri"].partition(f"{store.bucket}/")[2]]
+        assert "was denied to the connection 'store'" in run.events[0]["landing_error"]
+    else:
+        with pytest.raises(SegmindError, match="was denied to the connection 'store'"):
+            run.try_with(denied)
+        monkeypatch.setenv("AIRFLOW_CONN_STORE", store.connection)
+        filesystems._entries.clear()
+        assert films(store) == []
+        assert run.try_once()["bytes"] == len(store.read(films(store)[0]))
+    assert len(segmind.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize("store", [MiniStack.name], indirect=True)
+@pytest.mark.parametrize("land_in", ["triggerer", "worker"])
+def test_a_landing_that_fails_says_where_the_file_is_and_until_when(store, segmind, land_in):
+    segmind.add_faults("download:before:404*inf")
+    with pytest.raises(SegmindError) as caught:
+        video(store, land_in=land_in).try_once()
+    said = str(caught.value)
+    (bought,) = segmind.ledger.submissions
+    assert re.search(rf"The file of request {bought.request_id} is paid for: http://\S+\.mp4\.", said)
+    assert re.search(r"Its record at the service is kept until \d{4}-\d\d-\d\d", said)
+    assert "A retry" in said
+
+
+@pytest.mark.parametrize("store", [MiniStack.name], indirect=True)
+def test_no_connection_is_in_anything_that_is_published_kept_or_logged(store, segmind, caplog, capsys):
+    caplog.set_level(logging.DEBUG)
+    segmind.configure(outputs=2, result_shape="nested")
+    run = video(store, sidecar=True, land_all=True)
+    first = run.try_once()
+    run.clear()
+    again = run.try_once()
+    store.put("clip.mp4", b"somebody else's")
+    errors = []
+    for name in ("clip.mp4", "../v/", "{nothing}/"):
+        with pytest.raises(Exception) as caught:
+            video(store, folder=name).try_once()
+        errors.append(str(caught.value))
+    with pytest.raises(SegmindError) as caught:
+        video(store, destination=f"s3://store@{store.bucket}-that-is-not-there/v/").try_once()
+    errors.append(str(caught.value))
+    kept = [store.read(name).decode() for name in store.names() if name.endswith(".json")]
+    assert len(kept) >= 2
+    printed = capsys.readouterr()
+    for what in (first, again, run.ti.xcom, run.events, kept, errors, run.state.values):
+        assert "store@" not in json.dumps(what, default=str)
+    for text in (caplog.text, printed.out, printed.err):
+        assert "store@" not in text
 
 
 @pytest.mark.parametrize("size", [1024, PART, PART + 1, 5 * 1024**2, 20 * 1024**2])

@@ -71,13 +71,16 @@ def test_nothing_but_the_whole_file_is_ever_seen_and_the_next_writer_lands_it(st
     for number in range(TIMES):
         mine = job(store, film, f"film-{number}")
         name = f"v/film-{number}.mp4"
+        seen = set(store.names())
         after = moments.uniform(0.001, undisturbed["seconds"])
         said = f"LTX_KILLS_SEED={SEED}: {way} after {after:.3f} s"
         end_at(mine, way, after)
         if name in store.names():
             assert hashlib.sha256(store.read(name)).hexdigest() == digest, said
-        if way != "kill" and store.scheme == "s3":
-            assert store.unfinished_uploads() == [], said
+        if way != "kill":
+            # Blocks of Azure that nobody commits, and sessions of GCS, are seen by no reader and go away.
+            assert set(store.names()) <= seen | {name}, said
+            assert store.scheme != "s3" or store.unfinished_uploads() == [], said
         again = landed_by_a_writer(mine)
         assert (again["sha256"], again["size"]) == (digest, film.size), said
         assert hashlib.sha256(store.read(name)).hexdigest() == digest, said
