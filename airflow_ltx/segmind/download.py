@@ -28,7 +28,7 @@ MOST_REDIRECTS = 3
 
 _NO_DEADLINE = 24 * 3600.0
 _CUT = 0.1
-"""Seconds by which a connection may be cut before the deadline, as two clocks may differ."""
+"""Seconds by which two clocks may differ on when a connection is cut."""
 _PROGRESS = 64 * 1024
 """Bytes of an answer below which the next one is waited for: some hosts break off again and again."""
 
