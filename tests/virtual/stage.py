@@ -80,20 +80,25 @@ class _Present:
         return getattr(self._get(), name)
 
 
+class _Idle:
+    """A timer or a thread that never does anything."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+    def cancel(self) -> None:
+        pass
+
+
 class _Unwatched:
     """For the watchdog's module ``threading``: its timers run in real time, in which nothing lasts here."""
 
     Lock = threading.Lock
-
-    class Timer:
-        def __init__(self, *arguments: Any) -> None:
-            pass
-
-        def start(self) -> None:
-            pass
-
-        def cancel(self) -> None:
-            pass
+    Event = threading.Event
+    Timer = Thread = _Idle
 
 
 @contextmanager
