@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from inspect import signature
 from typing import Any
 
 PREFIX = "segmind."
@@ -78,11 +79,12 @@ def _initialised() -> Any:
     """The task SDK's metrics. Its triggerer sets up a copy of the scheduler's instead, so that whatever a
     trigger sends would go nowhere."""
     from airflow.sdk.configuration import conf
-    from airflow.sdk.observability import stats
     from airflow.sdk.observability.metrics import stats_utils
+    from airflow.sdk.observability.stats import Stats
 
-    stats.initialize(
-        factory=stats_utils.get_stats_factory(),
-        export_legacy_names=conf.getboolean("metrics", "legacy_names_on", fallback=True),
-    )
-    return stats
+    # Before 3.3 the factory wants to know the class, and the class knows no names of old.
+    wants_class = bool(signature(stats_utils.get_stats_factory).parameters)
+    factory = stats_utils.get_stats_factory(*((Stats,) if wants_class else ()))
+    legacy = {"export_legacy_names": conf.getboolean("metrics", "legacy_names_on", fallback=True)}
+    Stats.initialize(factory=factory, **({} if wants_class else legacy))
+    return Stats
