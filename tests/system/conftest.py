@@ -105,6 +105,23 @@ def airflow_stack(tmp_path_factory: pytest.TempPathFactory, bucket: Store) -> It
 
 
 @pytest.fixture
+def airflow(tmp_path: Path, service: LocalEmulator, bucket: Store) -> Iterator[LocalAirflow]:
+    """One with nothing but its database, and an emulator that the test's module sets up as `service`; a
+    triggerer can be started."""
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    segmind = Service(base_url=service.base_url, key=service.key, emulated=True)
+    home = LocalAirflow(
+        dags,
+        home=tmp_path / "airflow",
+        env={"AIRFLOW_CONN_SEGMIND_DEFAULT": segmind.connection(), **bucket.environment},
+    )
+    home.prepare()
+    yield home
+    home.stop()
+
+
+@pytest.fixture
 def inference(airflow_stack: Stack) -> Iterator[Callable[[float], None]]:
     """Sets how long the requests run that are submitted from then on."""
     yield lambda seconds: airflow_stack.emulator.configure(inference_seconds=seconds)

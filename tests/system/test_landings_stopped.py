@@ -17,7 +17,6 @@ from test_many_triggers import put_rows, submit, until
 
 from local_airflow import TRIGGERER, LocalAirflow
 from local_emulator import LocalEmulator
-from showcase.service import Service
 
 SIZE = 60 * 1024**2
 """At a few megabytes a second: it is still coming when something happens."""
@@ -30,22 +29,6 @@ def service(tmp_path: Path) -> Iterator[LocalEmulator]:
     with LocalEmulator(queue_seconds=0, inference_seconds=1, home=tmp_path / "emulator") as emulator:
         emulator.configure(requests_per_minute=None, least_bytes=SIZE)
         yield emulator
-
-
-@pytest.fixture
-def airflow(tmp_path: Path, service: LocalEmulator, bucket: Store) -> Iterator[LocalAirflow]:
-    """Only its database; a triggerer can be started."""
-    dags = tmp_path / "dags"
-    dags.mkdir()
-    segmind = Service(base_url=service.base_url, key=service.key, emulated=True)
-    home = LocalAirflow(
-        dags,
-        home=tmp_path / "airflow",
-        env={"AIRFLOW_CONN_SEGMIND_DEFAULT": segmind.connection(), **bucket.environment},
-    )
-    home.prepare()
-    yield home
-    home.stop()
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from airflow_ltx.landing.wish import Wish
 from airflow_ltx.segmind import ClientConfig, SegmindClient
 from local_airflow import TRIGGERER, LocalAirflow
 from local_emulator import LocalEmulator
-from showcase.service import Service
 
 ROWS = Path(__file__).with_name("rows.py")
 POLLING, COMPLETING = 500, 20
@@ -40,22 +39,6 @@ def service(tmp_path: Path) -> Iterator[LocalEmulator]:
     with LocalEmulator(queue_seconds=0, inference_seconds=HOUR, home=tmp_path / "emulator") as emulator:
         emulator.configure(requests_per_minute=None, record_ttl=1000 * HOUR, least_bytes=SIZE)
         yield emulator
-
-
-@pytest.fixture
-def airflow(tmp_path: Path, service: LocalEmulator, bucket: Store) -> Iterator[LocalAirflow]:
-    """Only its database; a triggerer can be started."""
-    dags = tmp_path / "dags"
-    dags.mkdir()
-    segmind = Service(base_url=service.base_url, key=service.key, emulated=True)
-    home = LocalAirflow(
-        dags,
-        home=tmp_path / "airflow",
-        env={"AIRFLOW_CONN_SEGMIND_DEFAULT": segmind.connection(), **bucket.environment},
-    )
-    home.prepare()
-    yield home
-    home.stop()
 
 
 def submit(service: LocalEmulator, number: int) -> list[str]:
