@@ -67,8 +67,8 @@ class Watch:
         :raises SegmindError: Also if the turn would come long after the wait's deadline.
         """
         latest = max(state.deadline, now()) + _PATIENCE
+        self._client = await self._hook.aget_conn(refused=self._refused)
         try:
-            self._client = await self._hook.aget_conn(refused=self._refused)
             seen = await self._client.status(self._request_id, retry=ONCE, turn=Turn(state.worth, latest))
         except (AuthenticationFailed, AccessDenied):
             self._refused = True
