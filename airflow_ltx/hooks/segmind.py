@@ -16,11 +16,9 @@ from airflow_ltx import metrics
 from airflow_ltx.exceptions import ConfigurationError
 from airflow_ltx.hooks._clients import shared_async_client, shared_client
 from airflow_ltx.hooks._connection import client_config
-from airflow_ltx.hooks._connection_test import try_connection, without_money
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.endings import ending_error
 from airflow_ltx.segmind.endpoints import SYNC_TIMEOUT, ClientConfig
-from airflow_ltx.segmind.history import HistoryFilters
 from airflow_ltx.segmind.models import (
     Credits,
     HistoryEntry,
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
 
     from airflow_ltx.segmind.async_client import AsyncSegmindClient
     from airflow_ltx.segmind.client import SegmindClient
+    from airflow_ltx.segmind.history import HistoryFilters
     from airflow_ltx.segmind.upload import File
 
 RequestId = str | SubmittedRequest
@@ -307,6 +306,8 @@ class SegmindHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the balance: free of charge, runs no model. Answers within some ten seconds."""
+        from airflow_ltx.hooks._connection_test import try_connection, without_money
+
         try:
             config = self.config
         except ConfigurationError as error:

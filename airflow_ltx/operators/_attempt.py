@@ -56,6 +56,7 @@ class Attempt:
     turned_down: bool = False
     outlet_events: Any = None
     patience: float | None = None
+    _pushed: dict[str, Any] = field(default_factory=dict)
     _undone: Record | None = None
 
     @classmethod
@@ -232,12 +233,14 @@ class Attempt:
             self.log.warning(MAY_BE_BOUGHT if self.kept is None else LOOKED_FOR)
 
     def push(self, values: Mapping[str, Any]) -> None:
-        """Publish XComs that are not None; one that cannot be published does not end a paid task."""
+        """Publish XComs that are not None, nor what this leg published before; one that cannot be published
+        does not end a paid task."""
         for key, value in values.items():
-            if value is None:
+            if value is None or self._pushed.get(key) == value:
                 continue
             try:
                 self.ti.xcom_push(key=key, value=value)
+                self._pushed[key] = value
             except Exception:
                 self.log.exception("The XCom %s could not be pushed.", key)
 

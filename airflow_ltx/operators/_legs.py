@@ -137,7 +137,7 @@ class RequestLegs(TellsConsumers):
         request = SubmittedRequest(told.request_id, told.model or self.model, at)
         attempt.resume(request, None)
         try:
-            plan = self._checked(attempt)
+            plan = self._checked(attempt, calls=False)
             plan.remember(attempt)
             attempt.resume(request, intent_to(attempt, plan.order, None, at))
             told = look_again(attempt.hook, request, told, self.log)
@@ -185,8 +185,11 @@ class RequestLegs(TellsConsumers):
         self._attempt = attempt
         return attempt
 
-    def _checked(self, attempt: Attempt) -> Plan:
-        """Check what was rendered, and that the connection can work."""
+    def _checked(self, attempt: Attempt, *, calls: bool = True) -> Plan:
+        """Check what was rendered, and that the connection can work.
+
+        :param calls: The service will be called. A client takes tens of milliseconds to build.
+        """
         from airflow_ltx.durability.order import Order
         from airflow_ltx.operators._plan import Plan
         from airflow_ltx.operators._policies import policies_of
@@ -203,7 +206,8 @@ class RequestLegs(TellsConsumers):
             interval=_arguments.seconds("poll_interval", self.poll_interval),
             sidecar=self.sidecar,
         )
-        attempt.hook.get_conn()
+        if calls:
+            attempt.hook.get_conn()
         return plan
 
     def _go_on(self, attempt: Attempt, plan: Plan, purchase: Purchase) -> Any:

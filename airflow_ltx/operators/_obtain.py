@@ -15,7 +15,6 @@ from airflow_ltx.durability.fingerprint import marks
 from airflow_ltx.durability.policies import Policies
 from airflow_ltx.durability.record import MOST, Phase, Purchase
 from airflow_ltx.exceptions import RecordConflict, SegmindError, SubmitOutcomeUnknown
-from airflow_ltx.operators._finish import still_gone
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.moments import utc_text
 from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
@@ -52,6 +51,8 @@ def obtain(
     )
     decision = course()
     if decision.step is Step.LOOK_AGAIN and decision.purchase is not None:
+        from airflow_ltx.operators._finish import still_gone
+
         gone = still_gone(attempt, decision.purchase)
         decision = decision if gone is None else course(still_gone=gone)
     mine = decision.purchase

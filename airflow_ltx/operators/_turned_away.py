@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from airflow_ltx.exceptions import RateLimited, SegmindError
 from airflow_ltx.segmind.clock import now
-from airflow_ltx.triggers.deferral import backstop, turn_trigger
 
 if TYPE_CHECKING:
     from airflow_ltx.operators._attempt import Attempt
@@ -34,6 +33,8 @@ def turn_for(error: SegmindError, attempt: Attempt, since: float | None, timeout
     """
     if not isinstance(error, RateLimited):
         return None
+    from airflow_ltx.triggers.deferral import backstop, turn_trigger
+
     since = now() if since is None else since
     pause, deadline = error.retry_after or 0.0, since + timeout
     if now() + pause >= deadline:

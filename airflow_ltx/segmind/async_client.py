@@ -7,17 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import httpx
 
 from airflow_ltx.exceptions import SegmindError
-from airflow_ltx.segmind import calls, sync_run
+from airflow_ltx.segmind import calls
 from airflow_ltx.segmind.account import Account
 from airflow_ltx.segmind.calls import Call
 from airflow_ltx.segmind.clock import apause, now
 from airflow_ltx.segmind.endpoints import SYNC_TIMEOUT, ClientConfig
-from airflow_ltx.segmind.history import HistoryFilters, history_query
 from airflow_ltx.segmind.models import (
     Credits,
     HistoryEntry,
@@ -40,7 +39,10 @@ from airflow_ltx.segmind.transport import (
     unlogged,
 )
 from airflow_ltx.segmind.turns import NEEDED, Turn, Turns
-from airflow_ltx.segmind.upload import File, read_files
+
+if TYPE_CHECKING:
+    from airflow_ltx.segmind.history import HistoryFilters
+    from airflow_ltx.segmind.upload import File
 
 T = TypeVar("T")
 
@@ -89,6 +91,8 @@ class AsyncSegmindClient:
         **options: Unpack[CallOptions],
     ) -> SyncResult:
         """As :meth:`SegmindClient.run_sync`; the disk is written off the event loop."""
+        from airflow_ltx.segmind import sync_run
+
         target = sync_run.path_of(path)
         call = calls.run_sync(self.config, model, parameters, target, timeout)
         await off_loop(sync_run.prepare, target)
@@ -115,6 +119,8 @@ class AsyncSegmindClient:
         **filters: Unpack[HistoryFilters],
     ) -> HistoryPage:
         """As :meth:`SegmindClient.history`."""
+        from airflow_ltx.segmind.history import history_query
+
         query = history_query(self._clock(), **filters)
         return await self._run(calls.history(self.config, query), retry, deadline)
 
@@ -126,6 +132,8 @@ class AsyncSegmindClient:
         self, *files: File, content_type: str | None = None, **options: Unpack[CallOptions]
     ) -> tuple[str, ...]:
         """As :meth:`SegmindClient.upload`; files are read off the event loop."""
+        from airflow_ltx.segmind.upload import read_files
+
         data_urls = await off_loop(read_files, files, content_type)
         return await self._run(calls.upload(self.config, data_urls), **options)
 

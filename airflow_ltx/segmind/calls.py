@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from airflow_ltx.segmind import history as _history
-from airflow_ltx.segmind import protocol, sync_run
-from airflow_ltx.segmind import upload as _upload
+from airflow_ltx.segmind import protocol
 from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.models import (
     Credits,
@@ -25,6 +23,11 @@ from airflow_ltx.segmind.models import (
 )
 from airflow_ltx.segmind.protocol import ApiRequest, ApiResponse
 from airflow_ltx.segmind.retry import READ, SUBMIT, UPLOAD, RetryPolicy
+
+# The rarer calls bring their modules along: a task that submits and defers lives for less than their import.
+if TYPE_CHECKING:
+    from airflow_ltx.segmind.history import HistoryQuery
+    from airflow_ltx.segmind.sync_run import Made
 
 T = TypeVar("T")
 
@@ -73,11 +76,13 @@ def submit(config: ClientConfig, model: str, parameters: Mapping[str, Any]) -> C
 
 def run_sync(
     config: ClientConfig, model: str, parameters: Mapping[str, Any], target: Path, timeout: float
-) -> Call[sync_run.Made]:
+) -> Call[Made]:
     """The other paid call, which brings the file itself.
 
     :param target: As :func:`~airflow_ltx.segmind.sync_run.prepare` gave it.
     """
+    from airflow_ltx.segmind import sync_run
+
     return Call(
         request=protocol.sync_request(config, model, parameters),
         read=_untimed(partial(sync_run.read_run, model=model, target=target)),
@@ -116,21 +121,25 @@ def balance(config: ClientConfig) -> Call[Credits]:
     return _reading("the balance", request, protocol.read_credits, largest=LARGEST_LOOK)
 
 
-def history(config: ClientConfig, query: _history.HistoryQuery) -> Call[HistoryPage]:
+def history(config: ClientConfig, query: HistoryQuery) -> Call[HistoryPage]:
     """A page of the request history."""
+    from airflow_ltx.segmind.history import history_request, read_history
+
     return _reading(
         "the request history",
-        _history.history_request(config, query),
-        partial(_history.read_history, query=query),
+        history_request(config, query),
+        partial(read_history, query=query),
     )
 
 
 def history_entry(config: ClientConfig, request_id: str) -> Call[HistoryEntry]:
     """One request of the history."""
+    from airflow_ltx.segmind.history import history_entry_request, read_history_entry
+
     return _reading(
         f"request {request_id} in the request history",
-        _history.history_entry_request(config, request_id),
-        partial(_history.read_history_entry, request_id=request_id),
+        history_entry_request(config, request_id),
+        partial(read_history_entry, request_id=request_id),
         request_id,
     )
 
@@ -140,10 +149,12 @@ def upload(config: ClientConfig, data_urls: Sequence[bytes]) -> Call[tuple[str, 
 
     :param data_urls: As :func:`~airflow_ltx.segmind.upload.read_files` gave them.
     """
-    request = _upload.upload_request(config, data_urls)
+    from airflow_ltx.segmind.upload import read_upload, upload_request
+
+    request = upload_request(config, data_urls)
     return Call(
         request=request,
-        read=_untimed(partial(_upload.read_upload, count=len(data_urls))),
+        read=_untimed(partial(read_upload, count=len(data_urls))),
         policy=UPLOAD,
         subject="the upload",
         again="Uploading is free of charge and can be repeated; copies that were left cannot be deleted.",

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import httpx
 
 from airflow_ltx.exceptions import SegmindError
-from airflow_ltx.segmind import calls, sync_run
+from airflow_ltx.segmind import calls
 from airflow_ltx.segmind.account import Account
 from airflow_ltx.segmind.calls import Call
 from airflow_ltx.segmind.clock import now, pause
 from airflow_ltx.segmind.endpoints import SYNC_TIMEOUT, ClientConfig
-from airflow_ltx.segmind.history import HistoryFilters, history_query
 from airflow_ltx.segmind.models import (
     Credits,
     HistoryEntry,
@@ -35,8 +34,11 @@ from airflow_ltx.segmind.transport import (
     unlogged,
 )
 from airflow_ltx.segmind.turns import NEEDED, Turn
-from airflow_ltx.segmind.upload import File, read_files
 from airflow_ltx.segmind.watchdog import time_limit
+
+if TYPE_CHECKING:
+    from airflow_ltx.segmind.history import HistoryFilters
+    from airflow_ltx.segmind.upload import File
 
 T = TypeVar("T")
 
@@ -103,6 +105,8 @@ class SegmindClient:
             Retryable: it refused beforehand, and nothing was sent.
         :raises SegmindError: It was refused or failed; nothing was billed.
         """
+        from airflow_ltx.segmind import sync_run
+
         target = sync_run.path_of(path)
         call = calls.run_sync(self.config, model, parameters, target, timeout)
         sync_run.prepare(target)
@@ -138,6 +142,8 @@ class SegmindClient:
         :raises InvalidParameter: Nothing was sent.
         :raises SegmindError: The history could not be read, which says nothing about what is in it.
         """
+        from airflow_ltx.segmind.history import history_query
+
         query = history_query(self._clock(), **filters)
         return self._run(calls.history(self.config, query), retry, deadline)
 
@@ -161,6 +167,8 @@ class SegmindClient:
         :param content_type: Of all files; default: by their first bytes, or their names.
         :raises InvalidParameter: A file cannot be read, is of no known kind, or too large. Nothing was sent.
         """
+        from airflow_ltx.segmind.upload import read_files
+
         return self._run(calls.upload(self.config, read_files(files, content_type)), **options)
 
     def close(self) -> None:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from airflow_ltx.exceptions import DestinationError, SegmindError, SubmitOutcomeUnknown
-from airflow_ltx.segmind import sync_run
 from airflow_ltx.segmind.calls import Call
 from airflow_ltx.segmind.losses import LARGEST_ANSWER, Heard, lost, perhaps_bought, too_large
-from airflow_ltx.segmind.media import SNIFFED
 from airflow_ltx.segmind.numbers import number_or_none
 from airflow_ltx.segmind.protocol import ApiResponse, named_id
 from airflow_ltx.segmind.whole_file import WholeFile
+
+# What concerns files is imported where an answer may be one.
 
 LARGE = 256 * 1024
 """Bytes of an answer from which on its reading is felt by an event loop."""
@@ -60,6 +60,8 @@ class Receiver(Generic[T]):
             self._heard.cost = number_or_none(self._headers.get("x-cost"))
         if self._call.target is None:
             return
+        from airflow_ltx.segmind import sync_run
+
         self._heard.request_id = named_id(self._headers)
         if sync_run.is_file(status, self._headers):
             self._check_encoding()
@@ -71,6 +73,8 @@ class Receiver(Generic[T]):
         """A piece of the body is there."""
         self._heard.received += len(chunk)
         if self._undecided and self._call.target is not None:
+            from airflow_ltx.segmind import sync_run
+
             # All that came before were blanks.
             text = sync_run.is_text(chunk)
             self._undecided = text is None
@@ -79,6 +83,8 @@ class Receiver(Generic[T]):
                 self._body.clear()
                 self._open(self._call.target)
         if self._file is not None:
+            from airflow_ltx.segmind.media import SNIFFED
+
             self._body += chunk[: SNIFFED - len(self._body)] if len(self._body) < SNIFFED else b""
             with self._paid_for():
                 self._file.write(chunk)
@@ -141,6 +147,8 @@ class Receiver(Generic[T]):
         try:
             yield
         except DestinationError as error:
+            from airflow_ltx.segmind import sync_run
+
             raise sync_run.paid_for(error, self._heard.request_id) from error.__cause__
 
 

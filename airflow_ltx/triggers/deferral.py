@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import TaskDeferralTimeout
 
-from airflow_ltx.durability.recovery import Fate, Verdict
 from airflow_ltx.exceptions import ConfigurationError
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.polling import Ending
 from airflow_ltx.triggers.early_event import configured_min_heartbeat_interval, not_before
 from airflow_ltx.triggers.event import BROKEN, RequestEvent
-from airflow_ltx.triggers.recovery import SegmindRecoveryTrigger, to_payload
 from airflow_ltx.triggers.segmind import SegmindRequestTrigger
-from airflow_ltx.triggers.turn import SegmindTurnTrigger
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
     from airflow_ltx.durability.recovery import Wanted
     from airflow_ltx.request import Request
+    from airflow_ltx.triggers.recovery import SegmindRecoveryTrigger
+    from airflow_ltx.triggers.turn import SegmindTurnTrigger
 
 BACKSTOP = 660.0
 """Seconds from a wait's own deadline to Airflow's: the landing limit and a minute. Airflow's skips
@@ -52,6 +51,8 @@ def request_trigger(
 
 def recovery_trigger(wanted: Wanted, segmind_conn_id: str, *, deadline: float) -> SegmindRecoveryTrigger:
     """The trigger of a task whose submit's answer was lost. ``deadline``: epoch seconds."""
+    from airflow_ltx.triggers.recovery import SegmindRecoveryTrigger
+
     return SegmindRecoveryTrigger(
         wanted.model,
         wanted.marks,
@@ -69,6 +70,8 @@ def turn_trigger(
     segmind_conn_id: str, *, since: float, opens_at: float, deadline: float
 ) -> SegmindTurnTrigger:
     """The trigger of a task whose submit a rate limit refused. All times are epoch seconds."""
+    from airflow_ltx.triggers.turn import SegmindTurnTrigger
+
     return SegmindTurnTrigger(
         segmind_conn_id,
         since=since,
@@ -113,6 +116,9 @@ def unanswered(request: Request, error: Exception) -> RequestEvent:
 
 def unanswered_search(error: Exception) -> dict[str, Any]:
     """As :func:`unanswered`, for the search of a lost request."""
+    from airflow_ltx.durability.recovery import Fate, Verdict
+    from airflow_ltx.triggers.recovery import to_payload
+
     return to_payload(Verdict(Fate.UNREADABLE, reason=_why(error)))
 
 

@@ -374,7 +374,7 @@ def test_a_lost_request_that_cannot_be_looked_for_is_not_bought_again(lost, slow
 def test_a_try_that_dies_while_it_looks_again_is_followed_by_one_that_looks_again(lost, slow, monkeypatch):
     lost.clear()
     with monkeypatch.context() as patch:
-        patch.setattr("airflow_ltx.operators._obtain.still_gone", lambda *args: killed(None))
+        patch.setattr("airflow_ltx.operators._finish.still_gone", lambda *args: killed(None))
         with pytest.raises(Killed):
             lost.try_once()
     assert lost.try_once()["request_id"] == ids(slow)[0]
