@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 BASE := $(STAMPS)/base
 DEV := $(STAMPS)/dev
+BENCH := $(STAMPS)/bench
 
 # Airflow 3.2.2 comes with pinned dependencies, so it is always the same. The newest 3.3 is what a user gets today, so
 # it is looked for once a day.
@@ -72,6 +73,16 @@ soak: $(DEV) ## 100 000 examples of the state machine of purchases, 30 kills of 
 	@LTX_EXAMPLES=100000 LTX_KILLS=30 $(BIN)/python -m pytest tests/stateful/test_paid_once_machine.py \
 		tests/storage/test_writers_that_end.py -n $(WORKERS) --timeout=0 $(ARGS)
 
+.PHONY: bench
+bench: $(BENCH) ## Waiting: CPU, loop lag, memory, polls and their lag beside others; ten minutes
+	@$(call bench,schedule.py); schedule=$$?; \
+	$(call bench,polling.py); polling=$$?; \
+	$(call bench,plots.py) && exit $$((schedule + polling))
+
+.PHONY: bench-airflow
+bench-airflow: $(BENCH) ## Worker slots that a video holds in a real Airflow, beside others; ten minutes
+	@$(call bench,airflow_slots.py $(ARGS)); slots=$$?; $(call bench,plots.py) && exit $$slots
+
 .PHONY: bench-landing
 bench-landing: $(DEV) ## Landing 100 MB beside a copy by hand with each storage's own SDK; quarter of an hour
 	@AIRFLOW__LOGGING__LOGGING_LEVEL=ERROR PYTHONPATH=.:scripts:tests/storage:benchmarks $(BIN)/python benchmarks/landing.py $(ARGS)
@@ -93,6 +104,10 @@ install: $(DEV) ## Only what the targets above install by themselves
 clean: ## Remove .venv, .matrix, .node and every cache; demo-output/ stays
 	rm -rf $(VENV) $(MATRIX) $(NODE) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define bench
+PYTHONPATH=.:scripts:benchmarks $(BIN)/python benchmarks/$(1)
+endef
 
 # Code 5 is "no test chosen": ARGS may name tests of one kind only.
 define pytest
@@ -144,6 +159,10 @@ $(BASE): $(STAMPS)/uv pyproject.toml constraints.txt
 $(DEV): $(BASE)
 	@echo "Installing the tools for tests and lint into $(VENV)"
 	@$(call install,$(BIN),-c constraints.txt -e ".[emulator]" --group dev)
+
+$(BENCH): $(DEV)
+	@echo "Installing what the benchmarks compare with, and matplotlib, into $(VENV)"
+	@$(call install,$(BIN),-c constraints.txt -e ".[emulator]" --group bench)
 
 $(AZURITE):
 	@echo "Installing Azurite $(AZURITE_VERSION) into $(NODE)"
