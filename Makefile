@@ -45,12 +45,12 @@ up: $(BASE) ## The same Airflow left running, with its UI; Ctrl-C ends it
 
 .PHONY: test
 test: $(DEV) ## Every test (ARGS= goes to pytest)
-	@$(call pytest,$(BIN),not system,-n $(WORKERS))
+	@$(call pytest,$(BIN),not system,-n $(WORKERS) --dist worksteal)
 	@$(call pytest,$(BIN),system,)
 
 .PHONY: test-unit
 test-unit: $(DEV) ## Tests that start no Airflow
-	@$(call pytest,$(BIN),not system,-n $(WORKERS))
+	@$(call pytest,$(BIN),not system,-n $(WORKERS) --dist worksteal)
 
 .PHONY: test-system
 test-system: $(DEV) ## Tests that start a real Airflow, one after the other

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
 
 from airflow_ltx.durability.policies import CHOICES
-from airflow_ltx.exceptions import SegmindError
+from airflow_ltx.exceptions import RateLimited, SegmindError
 from airflow_ltx.operators import _arguments
 from airflow_ltx.operators._consumers import TellsConsumers
 from airflow_ltx.operators._destination import check_mapped, destination_of, wish_of
@@ -96,8 +96,10 @@ class RequestLegs(TellsConsumers):
         """
         from airflow_ltx.operators._turned_away import turn_for
 
+        if not self.deferrable or not isinstance(error, RateLimited):
+            return
         timeout = _arguments.seconds("timeout", self.timeout) or DEFAULT_TIMEOUT
-        turn = turn_for(error, attempt, since, timeout) if self.deferrable else None
+        turn = turn_for(error, attempt, since, timeout)
         if turn is not None:
             self.defer(trigger=turn.trigger, method_name="execute_in_turn", timeout=turn.timeout)
 

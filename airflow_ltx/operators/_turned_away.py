@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow_ltx.exceptions import RateLimited, SegmindError
+from airflow_ltx.exceptions import RateLimited
 from airflow_ltx.segmind.clock import now
 
 if TYPE_CHECKING:
@@ -25,14 +25,12 @@ class Turn:
     timeout: timedelta
 
 
-def turn_for(error: SegmindError, attempt: Attempt, since: float | None, timeout: float) -> Turn | None:
-    """What to defer to after ``error``; None if it is no rate limit, or the time for it is over.
+def turn_for(error: RateLimited, attempt: Attempt, since: float | None, timeout: float) -> Turn | None:
+    """What to defer to after ``error``; None if the time for it is over.
 
     :param since: Epoch seconds of the first refusal; None: it was this one.
     :param timeout: Seconds from the first refusal.
     """
-    if not isinstance(error, RateLimited):
-        return None
     from airflow_ltx.triggers.deferral import backstop, turn_trigger
 
     since = now() if since is None else since

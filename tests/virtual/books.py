@@ -303,8 +303,9 @@ class Books:
         for latest in wanted[-1:]:
             outcome = latest.submission.outcome(self._clock.now)
             recorded = [bought for record in self._records(task) for bought in record.purchases]
-            landed = {bought.request_id for bought in recorded if bought.phase is Phase.LANDED}
-            if latest.order != order and outcome != "FAILED" and latest.request_id not in landed:
+            # Of these the task came to an end that only a person undoes, who may have changed the parameters.
+            over = {bought.request_id for bought in recorded if bought.phase in (Phase.LANDED, Phase.LOST)}
+            if latest.order != order and outcome != "FAILED" and latest.request_id not in over:
                 yield f"{task.name} leaves {latest.request_id} behind, which is {outcome}"
 
     def _accepted(self, submission: Submission, note: _Note) -> None:
