@@ -315,7 +315,7 @@ def test_azure_refuses_for_other_reasons_than_a_name_that_is_taken(store, relay,
         return Told(409, text.encode(), headers) if asked.method == "PUT" else None
 
     relay.rule = refuse
-    # Attempts are ever further apart: the last one before the deadline has seconds left, and is not cut by it.
+    # Attempts are ever further apart: the last one before the deadline has seconds left and is not cut.
     with pytest.raises(DestinationError, match=said) as caught:
         landing(store, film(SMALL), seconds=10)
     assert caught.value.transient is transient
