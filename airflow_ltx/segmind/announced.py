@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from airflow_ltx.segmind.announced_digest import AnnouncedDigest, announced_digest
+
 ERROR_PAGES = ("text/html", "application/json", "application/xml", "text/xml")
 """Types of what hosts send in place of a file."""
 
@@ -20,11 +22,13 @@ class Announced:
 
     :param length: In bytes, None if it did not say.
     :param validator: The ``ETag`` or ``Last-Modified`` by which a later part is known to be of the same file.
+    :param digest: Of all of its bytes, None if it did not say.
     """
 
     content_type: str | None
     length: int | None
     validator: str | None = field(default=None, repr=False)
+    digest: AnnouncedDigest | None = None
 
 
 def announced_by(headers: Mapping[str, str]) -> Announced:
@@ -34,6 +38,7 @@ def announced_by(headers: Mapping[str, str]) -> Announced:
         content_type=_media(headers),
         length=int(length) if _LENGTH.fullmatch(length) else None,
         validator=_etag(headers) or headers.get("last-modified"),
+        digest=announced_digest(headers),
     )
 
 

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from airflow_ltx import __version__
 from airflow_ltx.exceptions import DownloadFailed
-from airflow_ltx.segmind.announced import Announced, announced_by, no_file, rest_of
+from airflow_ltx.segmind.announced import Announced, rest_of
 from airflow_ltx.segmind.clock import now, pause
+from airflow_ltx.segmind.file_answers import announced_in, check_size, check_status, redirected
 from airflow_ltx.segmind.media import MAX_BYTES
 from airflow_ltx.segmind.reach import Reach, proxy_for
 from airflow_ltx.segmind.redact import quote_service, without_query
@@ -61,7 +61,7 @@ def open_download(
     :param stop: Once it is set, the connection is cut, however silent the host is, nothing more is asked, and
         ``Stopped`` is raised.
     :raises DownloadFailed: ``transient`` tells whether the same download may succeed a moment later. Also
-        raised by the iterator, if fewer or more bytes arrive than were announced.
+        raised by the iterator, if fewer, more or other bytes arrive than were announced.
     """
     limit = _NO_DEADLINE if deadline is None else deadline - clock()
     stop = stop or threading.Event()
@@ -69,9 +69,9 @@ def open_download(
         host = _FileHost(url, reach, timeout, transport, extensions["trace"])
         with _broken_off(url, stop):
             response = stack.enter_context(host.answer({}))
-            _check_status(response.status_code, url, expected=200)
-            announced = _announced(response)
-        _check_size(announced.length, max_bytes, url)
+            check_status(response.status_code, url, expected=200)
+            announced = announced_in(response)
+        check_size(announced.length, max_bytes, url)
         reading = _Reading(
             host, announced, response, stack.pop_all(), deadline, max_bytes, clock, sleep, stop
         )
@@ -106,7 +106,7 @@ class _FileHost:
                 if not (300 <= response.status_code < 400 and location):
                     yield response
                     return
-            url = _redirected(url, location)
+            url = redirected(url, location)
         raise DownloadFailed(
             f"The file host redirected more than {MOST_REDIRECTS} times, last to {without_query(url)}.",
             transient=False,
@@ -176,6 +176,7 @@ class _Reading:
         self._sleep = sleep
         self._stop = stop
         self._length = announced.length
+        self._sum = announced.digest.begin() if announced.digest else None
         self._received = 0
         self._asked_from = 0
         self._fruitless = 0
@@ -208,14 +209,17 @@ class _Reading:
                 self._received += len(chunk)
                 if self._length is not None and self._received > self._length:
                     raise _Over(self._wrong_length())
-                _check_size(self._received, self._max_bytes, url)
+                check_size(self._received, self._max_bytes, url)
                 self._check_time()
+                if self._sum is not None:
+                    self._sum.update(chunk)
                 yield chunk
         # A file without a length ends where its connection does, also where that was cut from here.
         check_wanted(self._stop)
         self._check_time(_CUT if self._length is None else 0.0)
         if not self._received or (self._length is not None and self._received != self._length):
             raise DownloadFailed(self._wrong_length(), transient=True)
+        self._check_digest()
 
     def _resume(self) -> None:
         """Ask for what is missing.
@@ -249,7 +253,7 @@ class _Reading:
             response = stack.enter_context(self._host.answer(headers))
             if response.status_code in (200, 416):
                 raise _not_resumed(url)
-            _check_status(response.status_code, url, expected=206)
+            check_status(response.status_code, url, expected=206)
             rest = rest_of(self._announced, response.headers, self._received)
             if rest is None or (rest.total is not None and self._length not in (None, rest.total)):
                 raise _not_resumed(url)
@@ -261,6 +265,14 @@ class _Reading:
             raise _Over(
                 f"Downloading {without_query(self._host.url)} was too slow: {self._received} bytes until the "
                 "deadline.",
+            )
+
+    def _check_digest(self) -> None:
+        told = self._announced.digest
+        if told is not None and self._sum is not None and self._sum.digest() != told.value:
+            raise _Over(
+                f"Downloading {without_query(self._host.url)} brought other bytes than its host announced, "
+                f"by their {told.algorithm} in {told.header}. Nothing was saved; downloading again is free."
             )
 
     def _wrong_length(self) -> str:
@@ -299,53 +311,3 @@ def _broken_off(url: str, stop: threading.Event) -> Iterator[None]:
         raise DownloadFailed(
             f"Downloading {without_query(url)} broke off ({why}). Downloading again is free.", transient=True
         ) from None
-
-
-def _redirected(url: str, location: str) -> str:
-    target = urljoin(url, location)
-    if urlsplit(target).scheme not in ("http", "https") or (
-        urlsplit(url).scheme == "https" and urlsplit(target).scheme == "http"
-    ):
-        raise DownloadFailed(
-            f"The file host led from {without_query(url)} to {without_query(target)}, which is not "
-            "followed: a download never leaves https.",
-            transient=False,
-        )
-    return target
-
-
-def _check_status(status: int, url: str, *, expected: int) -> None:
-    if status == expected:
-        return
-    shown = without_query(url)
-    if status in (408, 425, 429) or status >= 500:
-        raise DownloadFailed(
-            f"The file host answered HTTP {status} for {shown}. Downloading again is free.",
-            transient=True,
-            http_status=status,
-        )
-    raise DownloadFailed(
-        f"The file host answered HTTP {status} for {shown}: the link is expired, or this network may not "
-        "reach it. The Segmind console may still show the file.",
-        transient=False,
-        http_status=status,
-    )
-
-
-def _check_size(size: int | None, max_bytes: int, url: str) -> None:
-    if size is not None and size > max_bytes:
-        raise DownloadFailed(
-            f"{without_query(url)} has more than {max_bytes} bytes, which is max_bytes. Nothing was saved.",
-            transient=False,
-        )
-
-
-def _announced(response: httpx.Response) -> Announced:
-    instead = no_file(response.headers)
-    if instead is not None:
-        raise DownloadFailed(
-            f"The file host sent {instead} where a finished file was expected from "
-            f"{without_query(str(response.url))}. Nothing was saved.",
-            transient=True,
-        )
-    return announced_by(response.headers)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import time
@@ -118,6 +119,40 @@ def test_a_link_that_is_gone_is_lasting(host: FileHost, status: int) -> None:
         fetch(host.serve(answer(status, b"x" if status != 204 else b"", length=-1)))
     assert caught.value.transient is False
     assert caught.value.http_status == status
+
+
+def digests(content: bytes) -> dict[str, str]:
+    md5 = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+    sha = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    return {"x_goog_hash": f"crc32c=n03x6A==,md5={md5}", "repr_digest": f"sha-256=:{sha}:"}
+
+
+@pytest.mark.parametrize("header", ["x_goog_hash", "repr_digest"])
+def test_a_flipped_bit_is_seen_where_the_host_tells_a_digest(host: FileHost, header: str) -> None:
+    told = {header: digests(BODY)[header], **MP4}
+    flipped = BODY[:9000] + bytes([BODY[9000] ^ 1]) + BODY[9001:]
+    assert fetch(host.serve(answer(200, BODY, **told)))[1] == BODY
+    with pytest.raises(DownloadFailed, match=header.replace("_", "-")) as caught:
+        fetch(host.serve(answer(200, flipped, **told)) + "?sig=SIGNED")
+    assert caught.value.transient is True
+    assert "SIGNED" not in caught.value.message
+
+
+def test_flipped_bytes_are_fetched_again_and_never_landed(host: FileHost, tmp_path: Path) -> None:
+    told = {**digests(BODY), **MP4, "etag": '"v1"'}
+    flipped = b"\x01" + BODY[1:]
+    half, rest = flipped[: len(BODY) // 2], flipped[len(BODY) // 2 :]
+    span = f"bytes {len(half)}-{len(BODY) - 1}/{len(BODY)}"
+    url = host.serve(
+        answer(200, flipped, **told),
+        # The part that follows is right, and of the same file.
+        answer(200, half, length=len(BODY), **told),
+        answer(206, rest, content_range=span, **told),
+        answer(200, BODY, **told),
+    )
+    assert landing(url, tmp_path).sha256 == hashlib.sha256(BODY).hexdigest()
+    assert len(host.requests) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["the-id.mp4"]
 
 
 def test_nobody_listening_is_passing() -> None:
