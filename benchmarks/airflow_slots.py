@@ -1,5 +1,5 @@
 """Videos of twenty seconds on a real Airflow with four worker slots: for how long they hold a slot, and what
-they take of the CPU, beside a task that only defers and one that blocks.
+they take of the CPU, beside a task that only defers, one that is written by hand, and one that blocks.
 
 Slot-seconds are a sum over ten looks a second at the processes of the LocalExecutor. CPU is that of all of
 Airflow's processes, less what they take when there is nothing to do.
@@ -30,13 +30,14 @@ HERE = Path(__file__).resolve().parent
 INFERENCE = 20.0
 SLOTS = 4
 
-BARE, OURS, BLOCKING = "bare", "deferred", "blocking"
+BARE, BY_HAND, OURS, BLOCKING = "bare", "by_hand", "deferred", "blocking"
 NAMES: Mapping[str, str] = {
     BARE: "defers to a sleep, and finishes",
+    BY_HAND: "written by hand: submits, defers, returns a URL",
     OURS: "LTXSubmitOperator",
     BLOCKING: "task with the official SDK, blocking",
 }
-VIDEOS: Mapping[str, int] = {BARE: 40, OURS: 40, BLOCKING: 8}
+VIDEOS: Mapping[str, int] = {BARE: 40, BY_HAND: 40, OURS: 40, BLOCKING: 8}
 """The blocking task takes its time: two rounds of the slots tell its share of one video."""
 
 MOST_OF_BARE, LEAST_BELOW_BLOCKING = 1.1, 8.0
@@ -129,18 +130,19 @@ def run(airflow: LocalAirflow, kind: str, count: int, rate: float) -> Taken:
 def measure(airflow: LocalAirflow, rounds: int) -> list[Taken]:
     """All kinds, in turns, after a small run of each: the first task of an Airflow is slower."""
     api = airflow.api
-    dags = [*(f"{kind}_{count}" for kind in (BARE, OURS) for count in (4, VIDEOS[kind])), "blocking_8"]
+    deferring = (BARE, BY_HAND, OURS)
+    dags = [*(f"{kind}_{count}" for kind in deferring for count in (4, VIDEOS[kind])), "blocking_8"]
     airflow.wait_for_dags(*dags)
     for dag_id in dags:
         api.unpause(dag_id)
-    for dag_id in (f"{OURS}_4", f"{BARE}_4"):
+    for dag_id in (f"{OURS}_4", f"{BY_HAND}_4", f"{BARE}_4"):
         run_id = api.trigger_run(dag_id)
         api.wait_for_run(dag_id, run_id, timeout=300)
     time.sleep(5)
     rate = idle(airflow, dag_id, run_id, 20)
     taken = []
     for number in range(rounds):
-        kinds = [BARE, OURS] if number % 2 == 0 else [OURS, BARE]
+        kinds = deferring if number % 2 == 0 else deferring[::-1]
         for kind in [*kinds, BLOCKING] if number == 0 else kinds:
             taken.append(run(airflow, kind, VIDEOS[kind], rate))
             print(taken[-1], file=sys.stderr, flush=True)
@@ -192,12 +194,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=3, help="of the two that defer (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of those that defer (default: %(default)s)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ltx-slots-") as temporary:
         home = Path(temporary) / "airflow"
         (home / "config").mkdir(parents=True)
-        shutil.copy(HERE / "bare.py", home / "config")
+        for module in ("bare.py", "by_hand.py"):
+            shutil.copy(HERE / module, home / "config")
         with (
             LocalEmulator(
                 queue_seconds=0, inference_seconds=INFERENCE, home=Path(temporary) / "emulator"

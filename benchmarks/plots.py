@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from airflow_slots import BARE, BLOCKING, INFERENCE, NAMES, OURS, SLOTS, Taken, per_video
+from airflow_slots import BARE, BLOCKING, BY_HAND, INFERENCE, NAMES, OURS, SLOTS, Taken, per_video
 from polling import BARE as BARE_TRIGGER
 from polling import FLOOR
 from polling import OURS as THIS_PACKAGE
@@ -158,11 +158,11 @@ def polls_and_lag(measured: dict[str, Any]) -> Figure:
 def slot_seconds(measured: Measured) -> Figure:
     """What a video holds of the workers."""
     taken = [Taken(**each) for each in measured]
-    kinds = [BLOCKING, OURS, BARE]
+    kinds = [BLOCKING, OURS, BY_HAND, BARE]
     values = [per_video(taken, kind)["slot"] for kind in kinds]
     ratios = [value / values[-1] for value in values]
-    figure, axes = plt.subplots(figsize=(7.5, 2.6), layout="constrained")
-    bars = axes.barh([NAMES[kind] for kind in kinds], ratios, color=[GREY, BLUE, GREY])
+    figure, axes = plt.subplots(figsize=(7.5, 2.9), layout="constrained")
+    bars = axes.barh([NAMES[kind] for kind in kinds], ratios, color=[GREY, BLUE, GREY, GREY])
     axes.bar_label(bars, [f"{ratio:.1f}" for ratio in ratios], padding=4)
     axes.set_xlim(0, max(ratios) * 1.12)
     axes.grid(axis="y", visible=False)

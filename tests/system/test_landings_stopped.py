@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from deferred import landing_in, put_rows, submit, until, waits
 from servers.store import Store
-from test_many_triggers import put_rows, submit, until
 
 from local_airflow import TRIGGERER, LocalAirflow
 from local_emulator import LocalEmulator
@@ -37,7 +37,7 @@ def name(airflow: LocalAirflow, service: LocalEmulator, bucket: Store) -> str:
     (request_id,) = submit(service, 1)
     service.add_faults(f"download:after:slow:4000000@{request_id}")
     service.advance(30)
-    put_rows(airflow, [], [request_id], bucket)
+    put_rows(airflow, waits([request_id], age=5.0, poll_interval=5.0, landing=landing_in(bucket)))
     airflow.start_another(TRIGGERER, TRIGGERER)
     name = f"many/{request_id}.mp4"
     until(lambda: bucket.objects.waiting_parts(bucket.bucket, name), airflow, 90)  # type: ignore[attr-defined]

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
-from servers.store import Store
+from deferred import HOUR, landing_in, polls, put_rows, submit, until, waits
 
-from airflow_ltx.landing.destination import parse_destination
-from airflow_ltx.landing.wish import Wish
-from airflow_ltx.segmind import ClientConfig, SegmindClient
 from local_airflow import TRIGGERER, LocalAirflow
 from local_emulator import LocalEmulator
 
-ROWS = Path(__file__).with_name("rows.py")
 POLLING, COMPLETING = 500, 20
 INTERVAL = 5.0
 SIZE = 12 * 1024**2
 """More than one part of an upload."""
 ALLOWED = 0.25
-HOUR = 3600.0
 
 
 @pytest.fixture
@@ -39,46 +29,6 @@ def service(tmp_path: Path) -> Iterator[LocalEmulator]:
     with LocalEmulator(queue_seconds=0, inference_seconds=HOUR, home=tmp_path / "emulator") as emulator:
         emulator.configure(requests_per_minute=None, record_ttl=1000 * HOUR, least_bytes=SIZE)
         yield emulator
-
-
-def submit(service: LocalEmulator, number: int) -> list[str]:
-    config = ClientConfig(api_key=service.key, base_url=service.base_url)
-    with SegmindClient(config) as client, ThreadPoolExecutor(8) as threads:
-        bodies = [{"prompt": f"a pond, {n}", "seed": n} for n in range(number)]
-        return [
-            one.request_id
-            for one in threads.map(lambda body: client.submit("wan-2.2-t2v-fast", body), bodies)
-        ]
-
-
-def put_rows(airflow: LocalAirflow, ids: list[str], landing: list[str], bucket: Store) -> None:
-    wish = Wish(parse_destination(bucket.uri("many/")), media="video").to_json()
-    now = time.time()
-    common = {
-        "poll_interval": INTERVAL,
-        "deadline": now + HOUR,
-        "model": "wan-2.2-t2v-fast",
-        "submitted_at": now - INTERVAL,
-    }
-    wanted = [{"request_id": one, **common} for one in ids]
-    wanted += [{"request_id": one, **common, "landing": wish} for one in landing]
-    done = subprocess.run(
-        [sys.executable, ROWS], input=json.dumps(wanted), env=airflow.env, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def until(what: Callable[[], Any], airflow: LocalAirflow, seconds: float) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (seen := what()):
-        assert time.monotonic() < deadline, airflow.log(TRIGGERER).read_text()[-3000:]
-        airflow.check()
-        time.sleep(0.2)
-    return seen
-
-
-def polls(service: LocalEmulator) -> dict[str, list[float]]:
-    return {one["request_id"]: one["polled_at"] for one in service.ledger()["submissions"]}
 
 
 def lateness(
@@ -111,7 +61,9 @@ def test_twenty_landings_at_once_leave_five_hundred_polls_on_time(airflow, servi
     ids = submit(service, POLLING)
     service.configure(inference_seconds=HOUR / 2)
     landing = submit(service, COMPLETING)
-    put_rows(airflow, ids, landing, bucket)
+    wanted = waits(ids, age=INTERVAL, poll_interval=INTERVAL)
+    wanted += waits(landing, age=INTERVAL, poll_interval=INTERVAL, landing=landing_in(bucket))
+    put_rows(airflow, wanted)
     airflow.start_another(TRIGGERER, TRIGGERER)
     until(lambda: all(polls(service)[one] for one in ids + landing), airflow, 120)
 
