@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import pkgutil
@@ -92,8 +93,10 @@ def _import_all() -> None:
     from airflow_ltx.segmind.transport import shared_ssl_context
 
     names = [module.name for module in pkgutil.walk_packages(airflow_ltx.__path__, "airflow_ltx.")]
+    # What speaks to OpenLineage is imported by it alone.
+    absent = "._lineage" if importlib.util.find_spec("airflow.providers.openlineage") is None else ".emulator"
     for name in (*names, *_IMPORTED_LATE):
-        if ".emulator" not in name:
+        if ".emulator" not in name and absent not in name:
             importlib.import_module(name)
     # What an object storage needs, where it is installed.
     with suppress(ImportError):
