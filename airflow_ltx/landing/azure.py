@@ -21,7 +21,7 @@ _KEPT = ("BlobImmutableDueToPolicy", "LeaseIdMissing", "BlobUsesCustomerSpecifie
 
 
 class AzureBackend:
-    """See :class:`~airflow_ltx.landing.remote_place.Backend`."""
+    """See :class:`~airflow_ltx.landing.backend.Backend`."""
 
     def __init__(self, fs: Any, container: str) -> None:
         self._fs = fs
@@ -95,7 +95,7 @@ class AzureBackend:
 
 
 class AzureMultipart:
-    """See :class:`~airflow_ltx.landing.remote_place.Multipart`. The ids of its blocks are its own."""
+    """See :class:`~airflow_ltx.landing.backend.Multipart`. The ids of its blocks are its own."""
 
     def __init__(
         self, backend: AzureBackend, key: str, attributes: Attributes, replace: Callable[[], Replace]

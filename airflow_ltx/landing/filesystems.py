@@ -8,6 +8,7 @@ process happens to have.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -33,6 +34,8 @@ _OTHERS = {
 
 _Key = tuple[int, str, str | None]
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class _Entry:
@@ -57,7 +60,7 @@ def filesystem(destination: Destination) -> Any:
         entry = _entries.setdefault(_key(destination), _Entry())
     with entry.lock:
         if entry.fs is None or time.monotonic() - entry.read_at >= TTL:
-            connection = _read_connection(destination)
+            connection = _read_again(destination, entry)
             if entry.fs is None or entry.connection != connection:
                 entry.fs, entry.connection = _build(destination), connection
             entry.read_at = time.monotonic()
@@ -68,6 +71,22 @@ def forget(destination: Destination) -> None:
     """Read the connection again at the next use: the storage has refused its credentials."""
     with _lock:
         _entries.pop(_key(destination), None)
+
+
+class _NotRead(DestinationError):
+    """There is no such connection, or none could be read: where a secrets backend has trouble for a moment,
+    Airflow may say either."""
+
+
+def _read_again(destination: Destination, entry: _Entry) -> str | None:
+    """What is known is used on while nothing newer can be read: a landing is paid for."""
+    try:
+        return _read_connection(destination)
+    except _NotRead as error:
+        if entry.fs is None:
+            raise
+        _log.warning("%s What was read of it before is used on.", error.message)
+        return entry.connection
 
 
 def _key(destination: Destination) -> _Key:
@@ -88,11 +107,13 @@ def _read_connection(destination: Destination) -> str:
     except AirflowNotFoundException:
         raise _refused(
             f"The connection {conn_id!r} of the destination does not exist. Create it, or correct the "
-            f"destination {destination.uri(destination.path)}"
+            f"destination {destination.uri(destination.path)}",
+            _NotRead,
         ) from None
     except Exception as error:
         # Not chained, here and below: such texts quote passwords and signed URLs, and a traceback shows them.
-        raise DestinationError(
+        kind = DestinationError if isinstance(error, PermissionError) else _NotRead
+        raise kind(
             f"The connection {conn_id!r} of the destination could not be read ({type(error).__name__})."
         ) from None
     if connection.conn_type in _OTHERS[destination.kind]:
@@ -130,7 +151,7 @@ def _build(destination: Destination) -> Any:
         ) from None
 
 
-def _refused(why: str) -> DestinationError:
-    error = DestinationError(f"{why}. Nothing was written.")
+def _refused(why: str, kind: type[DestinationError] = DestinationError) -> DestinationError:
+    error = kind(f"{why}. Nothing was written.")
     error.retryable = False
     return error

@@ -24,7 +24,7 @@ _FRUITLESS = 5
 
 
 class GCSBackend:
-    """See :class:`~airflow_ltx.landing.remote_place.Backend`. The calls are those of the JSON API."""
+    """See :class:`~airflow_ltx.landing.backend.Backend`. The calls are those of the JSON API."""
 
     def __init__(self, fs: Any, bucket: str) -> None:
         self._fs = fs
@@ -112,7 +112,7 @@ class GCSBackend:
 
 
 class GCSMultipart:
-    """See :class:`~airflow_ltx.landing.remote_place.Multipart`.
+    """See :class:`~airflow_ltx.landing.backend.Multipart`.
 
     What it may replace is said when an upload begins: what had the name then. Whether it may is known when it
     ends: the parts make an object only with the last of them, so that one is held back until then.

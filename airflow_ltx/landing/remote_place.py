@@ -1,4 +1,4 @@
-"""Object storage: each call with an end, each upload in parts, each refusal in words."""
+"""Object storage: each call with an end, each refusal in words."""
 
 from __future__ import annotations
 
@@ -7,62 +7,49 @@ import hashlib
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from operator import methodcaller
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from airflow_ltx.exceptions import DestinationError
+from airflow_ltx.landing.backend import Backend, Reached
 from airflow_ltx.landing.destination import Destination
 from airflow_ltx.landing.filesystems import filesystem, forget
-from airflow_ltx.landing.place import CALL_LIMIT, Attributes, Found, Limits, Replace, Upload
+from airflow_ltx.landing.parted_upload import PART, PartedUpload
+from airflow_ltx.landing.place import CALL_LIMIT, Attributes, Found, Limits, Upload
 from airflow_ltx.segmind.redact import quote_service
 from airflow_ltx.segmind.stopping import Stopped
-from airflow_ltx.segmind.whole_file import Written
 
 T = TypeVar("T")
 
-PART = 8 * 1024**2
-"""Bytes that go up at once. Two are in memory: one on its way, one being filled."""
-
+_MODULES = {"s3": "s3", "gs": "gcs", "abfs": "azure"}
 _log = logging.getLogger(__name__)
 _untidy: set[str] = set()
 """Buckets of which it was said that nothing can be tidied there."""
 
 _LOOK = 0.25
-_LAST_WORDS = 20.0
-
-
-class Multipart(Protocol):
-    """A file that goes up in parts, none of which is seen before :meth:`complete`."""
-
-    async def send(self, part: bytes) -> None: ...
-    async def complete(self) -> None: ...
-    async def abort(self) -> None: ...
-
-
-class Backend(Protocol):
-    """One kind of object storage. Names that are not there are None, or raise ``FileNotFoundError``."""
-
-    async def find(self, key: str) -> Found | None: ...
-    async def read(self, key: str, start: int | None, end: int | None) -> bytes: ...
-    async def put(self, key: str, content: bytes, attributes: Attributes, *, replace: Replace) -> None: ...
-    async def begin(
-        self, key: str, attributes: Attributes, *, replace: Callable[[], Replace], overwrite: bool
-    ) -> Multipart: ...
-    async def sweep(self, key: str) -> None: ...
 
 
 class RemotePlace:
-    """See :class:`~airflow_ltx.landing.place.Place`."""
+    """See :class:`~airflow_ltx.landing.place.Place`. Its connection is read once, unless it is denied."""
 
     def __init__(self, destination: Destination, limits: Limits) -> None:
         self._destination = destination
         self._limits = limits
+        self._reached: Reached | None = None
 
     def check(self) -> None:
         """Resolves the connection; whether it may write shows when the record is written."""
-        filesystem(self._destination)
+        self.reach()
+
+    def reach(self) -> Reached:
+        """The storage; resolves the connection the first time."""
+        if self._reached is None:
+            fs = filesystem(self._destination)
+            module = import_module(f"airflow_ltx.landing.{_MODULES[self._destination.kind]}")
+            self._reached = Reached(module.backend(fs, self._destination.bucket), fs.loop)
+        return self._reached
 
     def find(self, path: str) -> Found | None:
         """See the protocol."""
@@ -98,18 +85,21 @@ class RemotePlace:
     @contextmanager
     def upload(self, path: str, attributes: Attributes, *, overwrite: bool = False) -> Iterator[Upload]:
         """See the protocol."""
-        upload = _PartedUpload(self, path, attributes, overwrite)
+        with self.refusals("writing", path):
+            reached = self.reach()
+        upload = PartedUpload(self, reached, path, attributes, overwrite)
         try:
             yield upload
         finally:
             upload.end()
-        self._tidy(path)
+        self._tidy(path, reached)
 
-    def _tidy(self, path: str) -> None:
+    def _tidy(self, path: str, reached: Reached) -> None:
         """Remove what dead attempts have left. The file is there, so all that is said is that this is denied,
         and that once."""
-        future = self.call("tidying", path, lambda backend: backend.sweep(path))
+        future: Future[None] | None = None
         try:
+            future = self.call("tidying", path, lambda backend: backend.sweep(path), reached)
             self._wait_for("tidying", path, future)
             future.result()
         except PermissionError as error:
@@ -123,21 +113,26 @@ class RemotePlace:
                     where,
                     quote_service(str(error)),
                 )
-        except Stopped:
-            raise
         except Exception as error:
             _log.debug("Nothing was tidied (%s).", type(error).__name__)
         finally:
-            future.cancel()
+            if future is not None:
+                future.cancel()
 
-    def call(self, doing: str, path: str, work: Callable[[Backend], Coroutine[Any, Any, T]]) -> Future[T]:
-        """Begin something in the storage's own event loop."""
+    def call(
+        self,
+        doing: str,
+        path: str,
+        work: Callable[[Backend], Coroutine[Any, Any, T]],
+        reached: Reached | None = None,
+    ) -> Future[T]:
+        """Begin something in the storage's own event loop.
+
+        :param reached: As what it goes on with was begun.
+        """
         with self.refusals(doing, path):
-            fs = filesystem(self._destination)
-            backend: Backend = import_module(
-                f"airflow_ltx.landing.{_MODULES[self._destination.kind]}"
-            ).backend(fs, self._destination.bucket)
-            return asyncio.run_coroutine_threadsafe(work(backend), fs.loop)
+            reached = reached or self.reach()
+            return asyncio.run_coroutine_threadsafe(work(reached.backend), reached.loop)
 
     def result(self, doing: str, path: str, future: Future[T], *, undo: bool = True) -> T:
         """Wait for it, as long as the file is wanted and there is time.
@@ -180,6 +175,7 @@ class RemotePlace:
             raise _transient(f"{doing.capitalize()} {self.uri(path)} was cancelled.") from None
         except PermissionError as error:
             forget(self._destination)
+            self._reached = None
             who = (
                 f"the connection {self._destination.conn_id!r}"
                 if self._destination.conn_id
@@ -201,123 +197,6 @@ class RemotePlace:
 
     def _call(self, doing: str, path: str, work: Callable[[Backend], Coroutine[Any, Any, T]]) -> T:
         return self.result(doing, path, self.call(doing, path, work))
-
-
-_MODULES = {"s3": "s3", "gs": "gcs", "abfs": "azure"}
-
-
-class _PartedUpload:
-    """A small file in one request when it is published, a large one in parts as it comes."""
-
-    def __init__(self, place: RemotePlace, path: str, attributes: Attributes, overwrite: bool) -> None:
-        self._place = place
-        self._path = path
-        self._attributes = attributes
-        self._overwrite = overwrite
-        self._buffer = bytearray()
-        self._digest = hashlib.sha256()
-        self._multipart: Multipart | None = None
-        self._beginning: Future[Multipart] | None = None
-        self._under_way: Future[None] | None = None
-        # A future that is cancelled is done at once, while what it stands for still has to unwind.
-        self._turn = asyncio.Lock()
-        self._replace: Replace = overwrite
-        self.size = 0
-
-    def write(self, chunk: bytes) -> None:
-        """Append; blocks while an earlier part is still under way."""
-        self._digest.update(chunk)
-        self.size += len(chunk)
-        rest = memoryview(chunk)
-        while rest:
-            room = PART - len(self._buffer)
-            self._buffer += rest[:room]
-            rest = rest[room:]
-            if rest:
-                self._send()
-
-    def written(self) -> Written:
-        """Size and hash so far."""
-        return Written(self.size, self._digest.hexdigest())
-
-    def publish(self, *, replace: Replace) -> None:
-        """See the protocol."""
-        self._replace = replace
-        try:
-            if self._multipart is None:
-                content = bytes(self._buffer)
-                self._do(lambda backend: backend.put(self._path, content, self._attributes, replace=replace))
-            else:
-                multipart = self._multipart
-                if self._buffer:
-                    self._send()
-                self._settle()
-                self._do(lambda backend: self._in_turn(multipart.complete))
-        except (DestinationError, FileExistsError):
-            # Its answer may be lost, or another process that lands the same request has won.
-            if not self._is_ours():
-                raise
-        else:
-            self._multipart = None
-
-    def end(self) -> None:
-        """Leave nothing behind that was not published. Also when nobody wants the file any more."""
-        if self._under_way is not None:
-            self._under_way.cancel()
-        if self._beginning is not None:
-            wait([self._beginning], timeout=_LAST_WORDS)
-            if self._beginning.done() and not self._beginning.exception():
-                self._multipart = self._beginning.result()
-        multipart, self._multipart = self._multipart, None
-        if multipart is not None:
-            # What had led here is the error to be seen.
-            with suppress(DestinationError):
-                aborting = self._place.call(
-                    "giving up", self._path, lambda backend: self._in_turn(multipart.abort)
-                )
-                wait([aborting], timeout=_LAST_WORDS)
-                aborting.cancel()
-
-    def _is_ours(self) -> bool:
-        try:
-            found = self._place.find(self._path)
-        except DestinationError:
-            return False
-        return found == Found(self.size, self._attributes.request_id)
-
-    def _send(self) -> None:
-        if self._multipart is None:
-            self._beginning = self._place.call(
-                "writing",
-                self._path,
-                lambda backend: backend.begin(
-                    self._path,
-                    self._attributes,
-                    replace=lambda: self._replace,
-                    overwrite=self._overwrite,
-                ),
-            )
-            # Not cancelled: what the storage has begun has to be ended, and only its answer names it.
-            self._multipart = self._place.result("writing", self._path, self._beginning, undo=False)
-            self._beginning = None
-        self._settle()
-        multipart, part = self._multipart, bytes(self._buffer)
-        self._buffer.clear()
-        self._under_way = self._place.call(
-            "writing", self._path, lambda backend: self._in_turn(multipart.send, part)
-        )
-
-    async def _in_turn(self, step: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
-        async with self._turn:
-            await step(*arguments)
-
-    def _settle(self) -> None:
-        if self._under_way is not None:
-            self._place.result("writing", self._path, self._under_way)
-            self._under_way = None
-
-    def _do(self, work: Callable[[Backend], Coroutine[Any, Any, T]]) -> T:
-        return self._place.result("writing", self._path, self._place.call("writing", self._path, work))
 
 
 def _transient(message: str) -> DestinationError:

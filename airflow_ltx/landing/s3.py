@@ -18,7 +18,7 @@ _unconditional: set[tuple[str, str]] = set()
 
 
 class S3Backend:
-    """See :class:`~airflow_ltx.landing.remote_place.Backend`. The calls are boto3's."""
+    """See :class:`~airflow_ltx.landing.backend.Backend`. The calls are boto3's."""
 
     def __init__(self, fs: Any, bucket: str) -> None:
         self._fs = fs
@@ -94,7 +94,7 @@ class S3Backend:
 
 
 class S3Multipart:
-    """See :class:`~airflow_ltx.landing.remote_place.Multipart`."""
+    """See :class:`~airflow_ltx.landing.backend.Multipart`."""
 
     def __init__(self, backend: S3Backend, key: str, upload_id: str, replace: Callable[[], Replace]) -> None:
         self._backend = backend

@@ -220,10 +220,10 @@ def _tap_store(points: Points, patch: pytest.MonkeyPatch) -> None:
     def what(doing: str, path: str) -> str:
         return f"the store's {'record' if Path(path).parent.name == '_segmind' else 'video'}: {doing}"
 
-    def call_tapped(self: RemotePlace, doing: str, path: str, work: Any) -> Any:
+    def call_tapped(self: RemotePlace, doing: str, path: str, *args: Any) -> Any:
         points.at(f"{what(doing, path)}, before")
         points.inside += 1
-        return call(self, doing, path, work)
+        return call(self, doing, path, *args)
 
     def result_tapped(self: RemotePlace, doing: str, path: str, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -8,6 +8,7 @@ import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from airflow_ltx.exceptions import DestinationError
 from airflow_ltx.landing import filesystems
@@ -106,3 +107,38 @@ def test_a_storage_that_refuses_is_quoted_without_secrets(kind, caplog):
     logging.getLogger(__name__).error("it failed", exc_info=caught.value)
     assert SECRET not in shown(caught.value) + caplog.text
     assert "said no" in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no answer"), AirflowNotFoundException("not there")])
+def test_a_connection_that_cannot_be_read_again_is_used_on(built, monkeypatch, caplog, error):
+    first = filesystems.filesystem(destination())
+    monkeypatch.setattr(filesystems, "TTL", 0.0)
+
+    def read(conn_id):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr("airflow.sdk.Connection.get", read)
+        assert filesystems.filesystem(destination()) is first
+        with pytest.raises(DestinationError, match="The connection 'other'"):
+            filesystems.filesystem(destination("other"))
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said.endswith("What was read of it before is used on.")
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", "aws://key:another@")
+    assert filesystems.filesystem(destination()) is not first
+
+
+def test_a_connection_that_is_denied_or_of_another_type_by_now_is_not_used_on(built, monkeypatch):
+    filesystems.filesystem(destination())
+    monkeypatch.setattr(filesystems, "TTL", 0.0)
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", f"wasb://key:{SECRET}@")
+    with pytest.raises(DestinationError, match="has the type wasb"):
+        filesystems.filesystem(destination())
+
+    def denied(conn_id):
+        raise PermissionError(f"not for this task: {SECRET}")
+
+    monkeypatch.setattr("airflow.sdk.Connection.get", denied)
+    with pytest.raises(DestinationError, match="could not be read") as caught:
+        filesystems.filesystem(destination())
+    assert SECRET not in shown(caught.value)
