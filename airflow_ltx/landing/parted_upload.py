@@ -100,11 +100,15 @@ class PartedUpload:
                 aborting.cancel()
 
     def _is_ours(self) -> bool:
+        mine = Found(self.size, self._attributes.request_id)
         try:
-            found = self._place.find(self._path)
+            # By its bytes as well: the file host may have sent others of the same size to another process.
+            return (
+                self._place.find(self._path) == mine
+                and self._place.sha256(self._path) == self.written().sha256
+            )
         except DestinationError:
             return False
-        return found == Found(self.size, self._attributes.request_id)
 
     def _begin(self, work: Callable[[Backend], Coroutine[Any, Any, T]], doing: str = "writing") -> Future[T]:
         return self._place.call(doing, self._path, work, self._reached)

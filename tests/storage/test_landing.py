@@ -8,12 +8,14 @@ import json
 import logging
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 from servers.azurite import Azurite
 from servers.ceph_rgw import CephRgw
+from servers.fake_gcs import FakeGcs
 from servers.ministack import MiniStack
 
 from airflow_ltx.exceptions import DestinationError, SegmindError
@@ -227,6 +229,22 @@ def test_what_is_written_is_what_is_there(store, size):
     assert store.read("v/a.mp4") == content
     assert upload.written().sha256 == hashlib.sha256(content).hexdigest() == place(store).sha256("v/a.mp4")
     assert store.unfinished_uploads() == []
+
+
+@pytest.mark.parametrize("size", [1024, 20 * 1024**2])
+@pytest.mark.parametrize("store", [MiniStack.name, FakeGcs.name, Azurite.name], indirect=True)
+def test_another_processs_file_of_the_request_is_its_own_only_with_the_same_bytes(store, size):
+    def attempt(name: str, content: bytes, meanwhile: Callable[[], object] = bool) -> None:
+        with place(store).upload(name, Attributes("video/mp4", "the-id")) as upload:
+            upload.write(content)
+            meanwhile()
+            upload.publish(replace=False)
+
+    theirs = os.urandom(size)
+    attempt("v/a.mp4", theirs, lambda: attempt("v/a.mp4", theirs))
+    with pytest.raises((FileExistsError, DestinationError)):
+        attempt("v/b.mp4", os.urandom(size), lambda: attempt("v/b.mp4", theirs))
+    assert store.read("v/a.mp4") == store.read("v/b.mp4") == theirs
 
 
 @pytest.mark.parametrize("size", [1024, 20 * 1024**2])
