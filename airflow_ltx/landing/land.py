@@ -125,7 +125,7 @@ def land(
     :param deadline: On ``clock``, for all attempts together. Default: :data:`LANDING_LIMIT` from now.
     :param stop: Once it is set, the landing ends within a moment, however silent the file host is, and leaves
         nothing behind.
-    :param rest: Seconds after each chunk of some 64 KB, for who shares the interpreter.
+    :param rest: Seconds after each 64 KB, for who shares the interpreter.
     :param sleep: For the pauses between attempts.
     :raises DownloadFailed: The file host did not give the whole file. Nothing partial is visible.
     :raises DestinationError: The destination refused. Nothing partial is visible.

@@ -30,9 +30,9 @@ from airflow_ltx.segmind.redact import quote_service
 from airflow_ltx.segmind.stopping import Stopped
 
 _REST = 0.01
-"""Seconds that a landing leaves the interpreter to the event loop after each chunk of some 64 KB. Threads
-that compute hold up each of the loop's calls into the system by milliseconds, and every poll makes dozens. It
-still copies 6 MB/s, so a usual clip takes a second, and nobody's slot is held meanwhile."""
+"""Seconds that a landing leaves the interpreter to the event loop after each 64 KB. Threads that compute hold
+up each of the loop's calls into the system by milliseconds, and every poll makes dozens. It still copies
+6 MB/s, so a usual clip takes a second, and nobody's slot is held meanwhile."""
 
 _lock = threading.Lock()
 _executors: dict[int, ThreadPoolExecutor] = {}

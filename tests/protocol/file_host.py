@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,9 +46,10 @@ class FileHost:
     port: int
     requests: list[Request] = field(default_factory=list)
     answers: dict[str, list[Answer]] = field(default_factory=dict)
+    scheme: str = "http"
 
     def url(self, path: str = "/v.mp4") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
 
     def serve(self, *answers: Answer, path: str = "/v.mp4") -> str:
         self.answers[path] = list(answers)
@@ -55,11 +57,21 @@ class FileHost:
 
 
 @contextmanager
-def running_file_host() -> Iterator[FileHost]:
+def running_file_host(tls: ssl.SSLContext | None = None) -> Iterator[FileHost]:
     stopping = threading.Event()
-    host = FileHost(0)
+    host = FileHost(0, scheme="http" if tls is None else "https")
 
     class Handler(socketserver.StreamRequestHandler):
+        def setup(self) -> None:
+            if tls is not None:
+                self.request = tls.wrap_socket(self.request, server_side=True)
+            super().setup()
+
+        def finish(self) -> None:
+            super().finish()
+            # The server closes the plain socket, which this has taken the descriptor of.
+            self.request.close()
+
         def handle(self) -> None:
             line = self.rfile.readline().decode("latin-1").split()
             headers: dict[str, str] = {}

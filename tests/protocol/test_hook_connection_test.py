@@ -9,14 +9,10 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from certificates import self_signed
 
 from airflow_ltx.exceptions import SubmitOutcomeUnknown
 from airflow_ltx.hooks.segmind import SegmindHook
@@ -180,28 +176,7 @@ def test_https_to_a_service_that_speaks_plain_http(segmind, tell):
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory) -> Iterator[tuple[int, Path]]:
     """A port that speaks TLS under a certificate that nobody trusts, and that certificate."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    context, certificate = self_signed(tmp_path_factory.mktemp("tls"))
     with listening() as (server, port):
 
         def serve() -> None:
@@ -215,7 +190,7 @@ def tls(tmp_path_factory) -> Iterator[tuple[int, Path]]:
 
         serving = threading.Thread(target=serve, daemon=True)
         serving.start()
-        yield port, folder / "cert.pem"
+        yield port, certificate
         server.shutdown(socket.SHUT_RDWR)
     serving.join(5)
 
