@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_ltx.exceptions import DestinationError, DownloadFailed
 from airflow_ltx.landing.place import Found
 from airflow_ltx.landing.wish import Wish
-from airflow_ltx.segmind.media import container, is_message, is_page, sniff
+from airflow_ltx.segmind.media import container, is_message, is_page, sniff, told_type
 from airflow_ltx.segmind.redact import without_query
 
 _SAYS_NOTHING = (None, "application/octet-stream", "binary/octet-stream")
@@ -14,11 +14,15 @@ _HOLDS_ANYTHING = ("application/ogg", "application/mxf")
 
 def media_type(beginning: bytes, served: str | None, announced: str | None) -> str | None:
     """The type of a file: as its host says, as its record says where the host does not know, and by its
-    beginning where neither does."""
-    for told in (served, announced):
+    beginning where neither does, or where that is a video's and what they say is none."""
+    seen = sniff(beginning) or container(beginning)
+    said = [told_type(served), told_type(announced)]
+    for told in said:
         if told not in _SAYS_NOTHING:
-            return told
-    return sniff(beginning) or container(beginning) or served or announced
+            # The containers of videos hold sounds, too.
+            known = str(told).startswith(("video/", "audio/"))
+            return told if known or seen is None or not seen.startswith("video/") else seen
+    return seen or said[0] or said[1]
 
 
 def check_media(beginning: bytes, content_type: str | None, media: str | None, url: str) -> None:

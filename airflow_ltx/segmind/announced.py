@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from airflow_ltx.segmind.announced_digest import AnnouncedDigest, announced_digest
+from airflow_ltx.segmind.media import told_type
 
 ERROR_PAGES = ("text/html", "application/json", "application/xml", "text/xml")
 """Types of what hosts send in place of a file."""
@@ -74,7 +75,7 @@ def rest_of(whole: Announced, headers: Mapping[str, str], start: int) -> Rest | 
 
 
 def _media(headers: Mapping[str, str]) -> str | None:
-    return headers.get("content-type", "").partition(";")[0].strip().lower() or None
+    return told_type(headers.get("content-type"))
 
 
 def _etag(headers: Mapping[str, str]) -> str | None:

@@ -46,6 +46,7 @@ _BRANDS = {
 _PACKET, _SYNC = 188, 0x47
 _MP4_BRANDS = re.compile(rb"iso[m2-9]|mp4[12]|avc1|M4V |dash|3gp[4-9]|MSNV|cmfc")
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*")
+_LONGEST_TYPE = 127
 # The built-in tables alone: what a machine's /etc/mime.types adds should not decide what works.
 _NAMES = mimetypes.MimeTypes()
 _NAMES.add_type("video/x-matroska", ".mkv")
@@ -128,3 +129,10 @@ def plain_type(text: str) -> str | None:
     """``text`` as a media type without parameters, in lower case; None if it is none."""
     kind = text.partition(";")[0].strip().lower()
     return kind if _TYPE.fullmatch(kind) else None
+
+
+def told_type(told: object) -> str | None:
+    """What somebody else says of a file's type, as :func:`plain_type`; None if that is no type, or one that
+    nobody has heard of. Of several, as a header that was sent twice has, the first one."""
+    kind = plain_type(told.partition(",")[0]) if isinstance(told, str) else None
+    return kind if kind is not None and len(kind) <= _LONGEST_TYPE else None

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_ltx.exceptions import OutputMissing
+from airflow_ltx.segmind.media import told_type
 from airflow_ltx.segmind.models import Output
 from airflow_ltx.segmind.numbers import integer_or_none
 from airflow_ltx.segmind.redact import quote_service
@@ -72,7 +73,7 @@ def _walk(node: Any, depth: int) -> Iterator[Output]:
         if isinstance(url, str) and is_http_url(url.strip()):
             yield Output(
                 url=url.strip(),
-                content_type=_text(node.get("content_type")),
+                content_type=told_type(node.get("content_type")),
                 file_name=_text(node.get("file_name")),
                 file_size=integer_or_none(node.get("file_size")),
             )

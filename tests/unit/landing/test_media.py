@@ -102,3 +102,35 @@ def test_a_page_is_none_where_anything_may_come(blanks: bytes) -> None:
 )
 def test_an_announced_type_leaves_no_ending_to_the_url(content_type: str, url: str, ending: str) -> None:
     assert extension(content_type, url) == ending
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ('video/mp4; codecs="avc1.42E01E, mp4a.40.2"', "video/mp4"),
+        ("Video/WebM", "video/webm"),
+        ("video/webm, video/webm", "video/webm"),
+        (" video/webm\n", "video/webm"),
+        ("application/mp4", "video/mp4"),
+        ("text/plain", "video/mp4"),
+        ("image/png", "video/mp4"),
+        ("audio/mp4", "audio/mp4"),
+        ("mp4", "video/mp4"),
+        ("video/", "video/mp4"),
+        ("video/webm\r\nx-evil: 1", "video/mp4"),
+        ("video/☃", "video/mp4"),
+        ("video/" + "a" * 9000, "video/mp4"),
+        (", video/webm", "video/mp4"),
+    ],
+)
+def test_whoever_says_a_type_says_it_in_one_form_or_not_at_all(told: str, kind: str) -> None:
+    beginning = VIDEOS["mp4"][0] + TAIL
+    assert media_type(beginning, told, None) == media_type(beginning, None, told) == kind
+
+
+@given(st.none() | st.text(), st.none() | st.text())
+def test_no_type_can_break_a_header(served: str | None, announced: str | None) -> None:
+    for beginning in (VIDEOS["mp4"][0], b"anything"):
+        told = media_type(beginning, served, announced)
+        assert told is None or (told.isascii() and told.isprintable() and " " not in told)
+        assert len(told or "") < 128
