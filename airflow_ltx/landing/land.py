@@ -247,6 +247,8 @@ def land_outputs(
 ) -> tuple[Landed, ...]:
     """Land the first of a request's outputs, or each of them if ``wish.every`` says so; see :func:`land`.
 
+    Only the first one is what was bought, and has to be of ``wish.media``: there may be a picture beside it.
+
     :param latest: Epoch second by which all of it has to be done. Default: :data:`LANDING_LIMIT` from now.
     """
     chosen = outputs if wish.every else outputs[:1]
@@ -254,7 +256,7 @@ def land_outputs(
     return tuple(
         land(
             output,
-            wish,
+            wish if number == 1 else replace(wish, media=None),
             request_id,
             reach=reach,
             model=model,
