@@ -10,7 +10,7 @@ from pathlib import Path
 from airflow_ltx.exceptions import DestinationError
 from airflow_ltx.landing.destination import Destination
 from airflow_ltx.landing.place import Attributes, Found, Upload
-from airflow_ltx.segmind.whole_file import WholeFile, check_writable, remove_leftovers, write_whole
+from airflow_ltx.segmind.whole_file import WholeFile, check_writable
 
 _swept: set[Path] = set()
 """Folders that were looked through by this process."""
@@ -57,17 +57,19 @@ class LocalPlace:
 
     def write(self, path: str, content: bytes, content_type: str) -> None:
         """See the protocol. What killed processes have left in the folder is removed, once in a process."""
-        write_whole(Path(path), [content])
         folder = Path(path).parent
-        if folder not in _swept:
-            _swept.add(folder)
-            remove_leftovers(folder)
+        with WholeFile(Path(path)) as file:
+            if folder not in _swept:
+                _swept.add(folder)
+                file.remove_leftovers()
+            file.write(content)
+            file.publish()
 
     @contextmanager
     def upload(self, path: str, attributes: Attributes, *, overwrite: bool = False) -> Iterator[Upload]:
         """See the protocol. What killed processes have left in the folder is removed."""
         with WholeFile(Path(path)) as file:
-            remove_leftovers(Path(path).parent)
+            file.remove_leftovers()
             yield file
 
 

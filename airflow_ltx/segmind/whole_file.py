@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import stat
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,11 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from airflow_ltx.exceptions import DestinationError
-
-_PREFIX, _SUFFIX = ".airflow-ltx-", ".part"
-
-DEAD_AFTER = 3600.0
-"""Seconds after which a temporary file that nobody writes to is a killed process's."""
+from airflow_ltx.segmind.temporary import remove_leftovers, temporary
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +39,7 @@ def check_writable(directory: Path, name: str | None = None) -> None:
             raise IsADirectoryError(21, f"{name} is a folder; end the destination with a slash to mean that")
         if name is not None:
             _check_replaceable(directory / name)
-        with _temporary(directory) as (descriptor, _):
+        with temporary(directory) as (descriptor, _):
             os.write(descriptor, b"\0")
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -79,7 +74,7 @@ class WholeFile:
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._stack = _temporary(target.parent)
+        self._stack = temporary(target.parent)
         self._digest = hashlib.sha256()
         self.size = 0
 
@@ -103,6 +98,10 @@ class WholeFile:
                 rest = rest[os.write(self._descriptor, rest) :]
         self._digest.update(chunk)
         self.size += len(chunk)
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed writers have left beside it."""
+        remove_leftovers(self._target.parent, self._descriptor)
 
     def written(self) -> Written:
         """Size and hash so far."""
@@ -137,22 +136,6 @@ class WholeFile:
                 self._path.replace(self._target)
 
 
-def remove_leftovers(directory: Path) -> None:
-    """Remove what killed writers have left in a folder. Hidden, and written within their limit or never."""
-    parts = list(directory.glob(f"{_PREFIX}*{_SUFFIX}"))
-    ages = {}
-    for path in parts:
-        with suppress(OSError):
-            ages[path] = path.stat().st_mtime
-    # By the file system's own clock, which on a network is another machine's: a part of one's own has just
-    # been made there.
-    newest = max(ages.values(), default=0.0)
-    for path, age in ages.items():
-        if newest - age > DEAD_AFTER:
-            with suppress(OSError):
-                path.unlink()
-
-
 def _check_replaceable(target: Path) -> None:
     """:raises OSError: A rename onto ``target`` would destroy what is no file, such as ``/dev/null``."""
     try:
@@ -171,19 +154,6 @@ def _refusals(target: Path) -> Iterator[None]:
         raise DestinationError(
             f"Writing {target} failed ({error.strerror or error}). Nothing partial was left under that name."
         ) from error
-
-
-@contextmanager
-def _temporary(directory: Path) -> Iterator[tuple[int, Path]]:
-    path = directory / f"{_PREFIX}{uuid.uuid4().hex}{_SUFFIX}"
-    # Not mkstemp: the final file should have the permissions that the umask gives.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        yield descriptor, path
-    finally:
-        with suppress(FileNotFoundError):
-            path.unlink()
-        os.close(descriptor)
 
 
 def _sync_directory(directory: Path) -> None:
