@@ -69,9 +69,9 @@ matrix-newest: $(NEWEST)
 azurite: $(AZURITE) ## Azurite, by npm, for the tests that store in Azure; without it they are skipped
 
 .PHONY: soak
-soak: $(DEV) ## 100 000 examples of the state machine of purchases, 30 kills of each kind of writer; some hours
+soak: $(DEV) ## 100 000 examples of the state machine of purchases, 30 kills of each kind of writer, to storage and disk; some hours
 	@LTX_EXAMPLES=100000 LTX_KILLS=30 $(BIN)/python -m pytest tests/stateful/test_paid_once_machine.py \
-		tests/storage/test_writers_that_end.py -n $(WORKERS) --timeout=0 $(ARGS)
+		tests/storage/test_writers_that_end.py tests/storage/test_disk.py -n $(WORKERS) --timeout=0 $(ARGS)
 
 .PHONY: bench
 bench: $(BENCH) ## Waiting: CPU, loop lag, memory, polls and their lag beside others; ten minutes
