@@ -23,8 +23,10 @@ _METADATA = tuple(
     for text in (
         # AWS, GCP and Azure answer at 169.254.169.254, which is link-local. These are not.
         "fd20:ce::254",
-        # Scaleway.
+        # Scaleway, Akamai, Oracle.
         "fd00:42::42",
+        "fd00:a9fe:a9fe::1",
+        "fd00:c1::a9fe:a9fe",
         "100.100.100.200",
         "168.63.129.16",
         "192.0.0.192",
@@ -39,6 +41,8 @@ _REFUSED = (
     ipaddress.ip_network("64:ff9b:1::/48"),
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_ISATAP = (bytes.fromhex("00005efe"), bytes.fromhex("02005efe"))
+"""What stands before the other address in the second half of such a one, whatever its network."""
 
 
 def range_of(text: str) -> Range:
@@ -85,6 +89,6 @@ def _carried(address: Address) -> tuple[Address, ...]:
         return (address.sixtofour,)
     if address.teredo:
         return address.teredo
-    if address in _NAT64:
+    if address in _NAT64 or address.packed[8:12] in _ISATAP:
         return (ipaddress.IPv4Address(address.packed[-4:]),)
     return ()
