@@ -210,6 +210,8 @@ def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterable[bytes]]:
 
 def _publish(place: Place, wish: Wish, path: str, upload: Upload, request_id: str) -> None:
     """Give the file its name, heeding what has it already."""
+    # Where files get no mark, an earlier try's is known by its bytes alone.
+    unmarked = not (wish.destination.remote and request_id)
     for _ in range(_LOOKS):
         found = None if wish.if_exists == "overwrite" else place.find(path)
         if found is not None:
@@ -218,7 +220,8 @@ def _publish(place: Place, wish: Wish, path: str, upload: Upload, request_id: st
             perhaps = found.size == written.size and found.request_id != request_id
             looked = found.request_id is None or (perhaps and wish.if_exists == "same")
             sha256 = place.sha256(path) if looked else None
-            if wish.if_exists == "same" and (found.size, sha256) == (written.size, written.sha256):
+            own = wish.if_exists == "same" or (unmarked and found.request_id is None)
+            if own and (found.size, sha256) == (written.size, written.sha256):
                 return
             if not may_be_there(wish, found, sha256, request_id):
                 raise occupied(wish.destination.uri(path), wish)

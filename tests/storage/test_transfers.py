@@ -71,6 +71,18 @@ def test_what_is_not_the_requests_own_file_is_not_taken_for_it(store, segmind):
     assert (len(content), result["reused"]) == (result["bytes"], False)
 
 
+@pytest.mark.parametrize("store", ["ministack"], indirect=True)
+def test_a_urls_own_file_is_known_by_its_bytes_also_where_no_other_may_be(store, segmind):
+    first, second = submit(), submit()
+    segmind.advance(60)
+    urls = [SegmindHook().result(each).outputs[0].url for each in (first, second)]
+    there = transfer(store, "clip.mp4", url=urls[0], if_exists="error").try_once()
+    assert transfer(store, "clip.mp4", url=urls[0], if_exists="error").try_once() == there
+    for other in ({"url": urls[1]}, {"request_id": first}):
+        with pytest.raises(AirflowFailException, match="is there already"):
+            transfer(store, "clip.mp4", **other, if_exists="error").try_once()
+
+
 def test_a_url_is_compared_by_its_bytes_and_gets_no_mark(store, segmind):
     first, second = submit(), submit()
     segmind.advance(60)

@@ -44,6 +44,17 @@ def test_a_link_that_leads_nowhere_is_replaced_where_its_name_is_ours(
     assert (tmp_path / name).read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("if_exists", ["same", "error"])
+def test_on_a_disk_a_requests_own_file_is_known_by_its_bytes(tmp_path: Path, if_exists: str) -> None:
+    publish(tmp_path, "v.mp4", b"film", if_exists=if_exists)
+    inode = (tmp_path / "v.mp4").stat().st_ino
+    publish(tmp_path, "v.mp4", b"film", if_exists=if_exists)
+    assert (tmp_path / "v.mp4").stat().st_ino == inode
+    with pytest.raises(DestinationError, match="is there already"):
+        publish(tmp_path, "v.mp4", b"gilm", if_exists=if_exists)
+    assert (tmp_path / "v.mp4").read_bytes() == b"film"
+
+
 def test_a_name_that_comes_and_goes_ends_the_attempt_and_not_the_landing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
