@@ -23,7 +23,7 @@ from airflow_ltx.segmind.media import LOOKED_AT
 from airflow_ltx.segmind.models import Output
 from airflow_ltx.segmind.reach import Reach
 from airflow_ltx.segmind.redact import without_query
-from airflow_ltx.segmind.retry import DOWNLOAD, retrying
+from airflow_ltx.segmind.retry import DOWNLOAD, RetryPolicy, retrying
 from airflow_ltx.segmind.stopping import sleeping, until
 
 _log = logging.getLogger(__name__)
@@ -37,11 +37,12 @@ _READ_AGAIN = 16 * 1024**2
 _LOOKS = 3
 """At a name that is free to look at, and taken when it is to be given."""
 
-_LANDING = replace(
+LANDING = replace(
     DOWNLOAD,
     name="landing",
     allowed=lambda error: isinstance(error, DownloadFailed | DestinationError) and error.transient,
 )
+"""Whatever broke at either end, until the deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ def land(
     deadline: float | None = None,
     stop: threading.Event | None = None,
     rest: float = 0.0,
+    policy: RetryPolicy = LANDING,
     clock: Callable[[], float] = now,
     sleep: Callable[[float], None] | None = None,
 ) -> Landed:
@@ -126,7 +128,8 @@ def land(
     :param stop: Once it is set, the landing ends within a moment, however silent the file host is, and leaves
         nothing behind.
     :param rest: Seconds after each 64 KB, for who shares the interpreter.
-    :param sleep: For the pauses between attempts.
+    :param policy: Which failures are followed by another attempt.
+    :param sleep: For the pauses between attempts, and within one.
     :raises DownloadFailed: The file host did not give the whole file. Nothing partial is visible.
     :raises DestinationError: The destination refused. Nothing partial is visible.
     :raises Stopped: ``stop`` was set.
@@ -163,7 +166,7 @@ def land(
         return Landed(destination.uri(path), written.size, written.sha256, content_type)
 
     try:
-        landed: Landed = retrying(_LANDING, deadline=deadline, clock=clock, sleep=sleep)(attempt)
+        landed: Landed = retrying(policy, deadline=deadline, clock=clock, sleep=sleep)(attempt)
     except (DownloadFailed, DestinationError) as error:
         error.request_id = request_id or None
         if isinstance(error, DestinationError) and error.retryable:
@@ -247,26 +250,32 @@ def land_outputs(
     stop: threading.Event | None = None,
     rest: float = 0.0,
     latest: float | None = None,
+    policy: RetryPolicy = LANDING,
+    landed: list[Landed] | None = None,
 ) -> tuple[Landed, ...]:
     """Land the first of a request's outputs, or each of them if ``wish.every`` says so; see :func:`land`.
 
     Only the first one is what was bought, and has to be of ``wish.media``: there may be a picture beside it.
 
     :param latest: Epoch second by which all of it has to be done. Default: :data:`LANDING_LIMIT` from now.
+    :param landed: The first of them, which an earlier call has landed; it gets the others, each at once.
     """
     chosen = outputs if wish.every else outputs[:1]
     deadline = now() + LANDING_LIMIT if latest is None else latest
-    return tuple(
-        land(
-            output,
-            wish if number == 1 else replace(wish, media=None),
-            request_id,
-            reach=reach,
-            model=model,
-            number=number,
-            deadline=deadline,
-            stop=stop,
-            rest=rest,
+    landed = [] if landed is None else landed
+    for number, output in enumerate(chosen[len(landed) :], len(landed) + 1):
+        landed.append(
+            land(
+                output,
+                wish if number == 1 else replace(wish, media=None),
+                request_id,
+                reach=reach,
+                model=model,
+                number=number,
+                deadline=deadline,
+                stop=stop,
+                rest=rest,
+                policy=policy,
+            )
         )
-        for number, output in enumerate(chosen, 1)
-    )
+    return tuple(landed)

@@ -152,5 +152,7 @@ class SegmindRequestTrigger(BaseTrigger):
             return event
         from airflow_ltx.triggers.landing import land_here
 
-        landed, obstacle = await land_here(self.landing, result, self.model, client.config, self.log)
+        landed, obstacle = await land_here(
+            self.landing, result, self.model, client.config, self.log, submitted_at=self.submitted_at
+        )
         return replace(event, landed=landed, landing_error=obstacle)
