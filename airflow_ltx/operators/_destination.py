@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_ltx.exceptions import DestinationError, InvalidParameter
 from airflow_ltx.operators._arguments import is_literal
-from airflow_ltx.operators._mapped import argument, same_for_all, takes
+from airflow_ltx.operators._mapped import UNKNOWN, argument, shared, takes
 
 if TYPE_CHECKING:
     from airflow_ltx.durability.record import Record
@@ -85,32 +85,37 @@ def check_literal_destination(uri: str | None, conn_id: str | None, land_in: str
 
 
 def check_mapped(context: Mapping[str, Any], destination: Destination | None) -> None:
-    """Check that the indexes of a mapped task, or of a mapped group's task, do not all put their file under
-    one name: a file without ``{request_id}``, of which nothing that its author wrote can tell them apart.
+    """Check that an index of a mapped task, or of a mapped group's task, does not put its file where another
+    one puts its own: a file without ``{request_id}``, of which nothing that its author wrote can tell them
+    apart.
 
-    :raises DestinationError: They do.
+    :raises DestinationError: It does.
     """
     ti, dag = context["ti"], context.get("dag")
     if destination is None or destination.by_request or ti.map_index < 0 or dag is None:
         return
     task = dag.get_task(ti.task_id)
-    if not same_for_all(argument(task, "destination"), task, dag) or _models_differ(destination, task, dag):
+    if not shared(task, dag, _telling(destination, task), ti.map_index):
         return
     error = DestinationError(
-        f"The destination {destination.uri(destination.path)} is the same file for each index of this "
-        "mapped task. End it with a slash to name a folder, or put {request_id} or {{ ti.map_index }} "
+        f"The destination {destination.uri(destination.path)} is the same file for more than one index of "
+        "this mapped task. End it with a slash to name a folder, or put {request_id} or {{ ti.map_index }} "
         "into its name. Nothing was written."
     )
     error.retryable = False
     raise error
 
 
-def _models_differ(destination: Destination, task: Any, dag: Any) -> bool:
-    """Whether ``{model}`` may tell the indexes apart. The other placeholders never do."""
-    if "{model}" not in destination.path:
-        return False
-    model = argument(task, "model")
-    if model is None:
-        # A transfer learns it from the request; an operator that takes none has one of its own.
-        return takes(task, "model")
-    return not same_for_all(model, task, dag)
+def _telling(destination: Destination, task: Any) -> dict[str, object]:
+    """The arguments that may tell the indexes' files apart, and what they stand for where they are not
+    given."""
+    told: dict[str, object] = {"destination": None}
+    uri = argument(task, "destination")
+    # A connection in the URI is the only one that goes with it.
+    if destination.remote and not (isinstance(uri, str) and "@" in uri):
+        told["destination_conn_id"] = None
+    # An operator that takes no model has one of its own, and a transfer learns it from the request. The other
+    # placeholders never tell.
+    if "{model}" in destination.path and takes(task, "model"):
+        told["model"] = UNKNOWN
+    return told

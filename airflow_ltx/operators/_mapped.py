@@ -5,7 +5,9 @@ What is not known to be the same is taken to differ, so that no name is refused 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 _SAME_FOR_ALL = frozenset(
@@ -46,6 +48,10 @@ _MACROS = frozenset({"ds_add", "ds_format", "ds_format_locale"})
 _CHANCE = frozenset({"random"})
 
 Path = tuple[str, ...]
+Row = tuple[object, ...]
+
+UNKNOWN = object()
+"""What only a run knows."""
 
 
 def same_for_all(given: object, task: Any, dag: Any) -> bool:
@@ -61,6 +67,50 @@ def same_for_all(given: object, task: Any, dag: Any) -> bool:
         path[0] not in own and _is_same(path, task, expanded)
         for path in _paths(given, dag.get_template_env(), frozenset(dag.user_defined_filters or ()))
     )
+
+
+def shared(task: Any, dag: Any, names: Mapping[str, object], index: int) -> bool:
+    """Whether an index of a mapped task is certainly given the same for some arguments as another one.
+
+    :param names: And what each stands for where it is not given.
+    """
+    rows, in_order = _rows(task, names)
+    known: dict[object, bool] = {None: True}
+
+    def certain(each: object) -> bool:
+        if isinstance(each, str) and each not in known:
+            known[each] = same_for_all(each, task, dag)
+        return (each is None or isinstance(each, str)) and known[each]
+
+    times = Counter(row for row in rows if all(map(certain, row)))
+    if not in_order:
+        return any(count > 1 for count in times.values())
+    own = rows[index] if index < len(rows) else ()
+    return all(map(certain, own)) and times[own] > 1
+
+
+def _rows(task: Any, names: Mapping[str, object]) -> tuple[list[Row], bool]:
+    """What the indexes are given for some arguments; whether these are all of them, in their order. Where
+    only a run knows how many there are, two of a kind stand for more."""
+    value = getattr(getattr(task, "expand_input", None), "value", None)
+    rows: list[Mapping[str, object]]
+    if isinstance(value, Mapping):
+        in_order = all(isinstance(each, list | tuple) for each in value.values())
+        columns = [each if isinstance(each, list | tuple) else (UNKNOWN,) * 2 for each in value.values()]
+        # As Airflow counts them: the last argument changes first.
+        rows = [dict(zip(value, row, strict=True)) for row in product(*columns)]
+    elif isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value):
+        in_order, rows = True, list(value)
+    else:
+        # A task of a mapped group, or one whose mapped arguments come from another task.
+        absent = [name for name in names if value is not None and argument(task, name) is None]
+        in_order, rows = False, [dict.fromkeys(absent, UNKNOWN)] * 2
+
+    def given(row: Mapping[str, object], name: str) -> object:
+        each = row.get(name, argument(task, name))
+        return names[name] if each is None else each
+
+    return [tuple(given(row, name) for name in names) for row in rows], in_order
 
 
 def argument(task: Any, name: str) -> object:

@@ -15,7 +15,7 @@ from airflow_ltx.operators.ltx import LTXSubmitOperator
 from airflow_ltx.operators.segmind import SegmindSubmitOperator
 from airflow_ltx.transfers.segmind_to_object_storage import SegmindToObjectStorageOperator
 
-SAME = "is the same file for each index of this mapped task"
+SAME = "is the same file for more than one index of this mapped task"
 
 
 def check(given: str, rendered: str, *, expanded: dict[str, list[Any]] | None = None, index: int = 1) -> None:
@@ -77,6 +77,74 @@ def test_so_is_a_destination_that_is_mapped_and_a_task_that_is_not() -> None:
     check("", "file:///a.mp4", expanded={"destination": ["file:///a.mp4", "file:///b.mp4"]})
     check("file:///v/a.mp4", "file:///v/a.mp4", index=-1)
     check("s3://c@bucket/{{ params.name }}.mp4", "s3://c@bucket/x.mp4", expanded={"params": [{"name": "x"}]})
+
+
+CLIP, OTHER = "s3://bucket/clip.mp4", "s3://bucket/other.mp4"
+
+
+def mapped(index: int, *, given: list[dict[str, Any]] | None = None, **lists: Any) -> None:
+    """``given`` to expand_kwargs, or ``lists`` to expand."""
+    with DAG("d", schedule=None) as dag:
+        known = {"prompt", "destination"} & {*(given or [{}])[0], *lists}
+        fixed = {"prompt": "p", "destination": CLIP}
+        task = LTXSubmitOperator.partial(
+            task_id="t", **{name: value for name, value in fixed.items() if name not in known}
+        )
+        task.expand(**lists) if given is None else task.expand_kwargs(given)
+    rendered = {CLIP: parse_destination(CLIP), OTHER: parse_destination(OTHER)}
+    own = given[index].get("destination", CLIP) if given else lists.get("destination", [CLIP] * 9)[index]
+    check_mapped({"ti": SimpleNamespace(task_id="t", map_index=index), "dag": dag}, rendered[own])
+
+
+def test_connections_tell_them_apart_where_they_differ() -> None:
+    """Azure's accounts are in them."""
+    mapped(0, destination_conn_id=["a", "b"])
+    mapped(
+        0, given=[{"prompt": "a", "destination_conn_id": "a"}, {"prompt": "b", "destination_conn_id": "b"}]
+    )
+    for again in (
+        {"destination_conn_id": ["a", "a"]},
+        {"given": [{"prompt": "a", "destination_conn_id": "a"}, {"prompt": "b", "destination_conn_id": "a"}]},
+    ):
+        with pytest.raises(DestinationError, match=SAME):
+            mapped(0, **again)
+
+
+def test_a_connection_in_the_uri_is_the_same_for_all() -> None:
+    with DAG("d", schedule=None) as dag:
+
+        @dag.task
+        def connections() -> list[str]:
+            return []
+
+        LTXSubmitOperator.partial(task_id="t", prompt="p", destination="s3://c@bucket/clip.mp4").expand(
+            destination_conn_id=connections()
+        )
+        LTXSubmitOperator.partial(task_id="u", prompt="p", destination=CLIP).expand(
+            destination_conn_id=connections()
+        )
+    instance = SimpleNamespace(task_id="t", map_index=0)
+    with pytest.raises(DestinationError, match=SAME):
+        check_mapped({"ti": instance, "dag": dag}, parse_destination("s3://c@bucket/clip.mp4"))
+    instance.task_id = "u"
+    check_mapped({"ti": instance, "dag": dag}, parse_destination(CLIP, "one"))
+
+
+def test_destinations_that_are_mapped_are_compared_where_they_are_literals() -> None:
+    rows = [{"prompt": str(number), "destination": each} for number, each in enumerate((CLIP, OTHER, CLIP))]
+    mapped(1, given=rows)
+    mapped(0, given=rows[:2])
+    mapped(1, destination=[CLIP, OTHER])
+    mapped(0, prompt=["one"])
+    for index, again in (
+        (0, {"given": rows}),
+        (2, {"given": rows}),
+        (0, {"destination": [CLIP, CLIP]}),
+        # Each prompt with each of them.
+        (1, {"destination": [CLIP, OTHER], "prompt": ["one", "two"]}),
+    ):
+        with pytest.raises(DestinationError, match=SAME):
+            mapped(index, **again)
 
 
 def test_arguments_that_only_a_run_knows_may_tell_them_apart() -> None:
