@@ -16,16 +16,28 @@ def tell_outlets(outlets: Iterable[Any], events: Any, result: Mapping[str, Any])
 
     :param events: ``outlet_events`` of the task's context; None where there is none.
     :param result: The task's return value.
+    :raises ExceptionGroup: What kept some of them from being told. The others were.
     """
     if events is None:
         return
+    errors: list[Exception] = []
+    for outlet in outlets:
+        try:
+            _tell(outlet, events, result)
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("not every outlet could be told", errors)
+
+
+def _tell(outlet: Any, events: Any, result: Mapping[str, Any]) -> None:
     from airflow.sdk import Asset, AssetAlias
+    from airflow.sdk.definitions.asset import AssetRef
 
     extra = {name: result.get(name) for name in _TOLD if result.get(name) is not None}
-    for outlet in outlets:
-        if isinstance(outlet, Asset):
-            events[outlet].extra.update(extra)
-        elif isinstance(outlet, AssetAlias) and result.get("uri"):
-            for file in result.get("files") or (result,):
-                own = {"uri": file["uri"], "sha256": file["sha256"]}
-                events[outlet].add(Asset(uri=str(file["uri"])), extra={**extra, **own})
+    if isinstance(outlet, Asset | AssetRef):
+        events[outlet].extra.update(extra)
+    elif isinstance(outlet, AssetAlias) and result.get("uri"):
+        for file in result.get("files") or (result,):
+            own = {"uri": file["uri"], "sha256": file["sha256"]}
+            events[outlet].add(Asset(uri=str(file["uri"])), extra={**extra, **own})

@@ -69,6 +69,7 @@ with DAG("in_process", schedule=None) as dag:
         task_id="again",
         url="{{ ti.xcom_pull('copied', key='output_url') }}?X-Amz-Signature=" + SIGNATURE,
         destination=f"file://{HOME}/copies/{{request_id}}-again{{ext}}",
+        outlets=[Asset.ref(name="films")],
     )
     copied >> again
     tell([each.output for each in (landed, retried, beside, copied, again)])
