@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+_ESCAPED = {ord(each): f"%{ord(each):02X}" for each in "%#?"}
 _TOLD = ("uri", "request_id", "sha256", "cost")
 
 
@@ -40,4 +41,10 @@ def _tell(outlet: Any, events: Any, result: Mapping[str, Any]) -> None:
     elif isinstance(outlet, AssetAlias) and result.get("uri"):
         for file in result.get("files") or (result,):
             own = {"uri": file["uri"], "sha256": file["sha256"]}
-            events[outlet].add(Asset(uri=str(file["uri"])), extra={**extra, **own})
+            events[outlet].add(Asset(uri=_identifier(str(file["uri"]))), extra={**extra, **own})
+
+
+def _identifier(uri: str) -> str:
+    """Airflow cuts an asset's URI at ``#`` and sorts what follows a ``?``: files of different names would be
+    one asset. In object storage no name has either."""
+    return uri.translate(_ESCAPED) if uri.startswith("file:") else uri

@@ -39,7 +39,9 @@ def _dataset(file: Mapping[str, Any]) -> OutputDataset:
 
 def _name(uri: str) -> tuple[str, str]:
     """As OpenLineage's naming has it, but that Azure's storage account is in the connection alone."""
+    scheme, _, path = uri.partition("://")
+    if scheme == "file":
+        # A path may hold what ends the path of a URI.
+        return "file", path
     parts = urlsplit(uri)
-    if parts.scheme == "file":
-        return "file", parts.path
     return f"{_SCHEMES.get(parts.scheme, parts.scheme)}://{parts.netloc}", parts.path.lstrip("/")

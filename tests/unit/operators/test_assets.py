@@ -37,6 +37,15 @@ def test_an_alias_gets_an_asset_for_each_file(events):
     assert [each.extra for each in told] == [{**TOLD, **file} for file in files]
 
 
+def test_files_of_different_names_are_different_assets(events):
+    names = ["take#1/a", "take#2/a", "take%231/a", "what?b=1&a=2/a", "what?a=2&b=1/a", "take/a"]
+    for name in names:
+        tell_outlets([AssetAlias("each")], events, {**RESULT, "uri": f"file:///data/{name}.mp4"})
+    told = events[AssetAlias("each")].asset_alias_events
+    assert len({each.dest_asset_key.uri for each in told}) == len(names)
+    assert [each.extra["uri"] for each in told] == [f"file:///data/{name}.mp4" for name in names]
+
+
 def test_an_outlet_that_cannot_be_told_keeps_no_other_from_being_told(events, monkeypatch):
     unknown = Asset.ref(name="unheard of")
 

@@ -34,6 +34,7 @@ def told(result: dict | None) -> dict:
         ("gcs://bucket/v/a.mp4", "gs://bucket", "v/a.mp4"),
         ("abfss://container/v/a.mp4", "abfs://container", "v/a.mp4"),
         ("file:///data/v/a.mp4", "file", "/data/v/a.mp4"),
+        ("file:///data/take#1/?/a%20b.mp4", "file", "/data/take#1/?/a%20b.mp4"),
     ],
 )
 def test_a_file_is_named_as_other_tools_name_it(uri, namespace, name):
