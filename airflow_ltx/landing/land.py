@@ -9,13 +9,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
+from uuid import UUID
 
 from airflow_ltx.exceptions import DestinationError, DownloadFailed
 from airflow_ltx.landing.checks import check_media, contended, may_be_there, media_type, occupied
 from airflow_ltx.landing.destination import Destination
 from airflow_ltx.landing.naming import NamedFile
 from airflow_ltx.landing.place import Attributes, Found, Limits, Place, Upload, place_of
-from airflow_ltx.landing.sidecar import check_sidecar
+from airflow_ltx.landing.sidecar import ENDING, check_sidecar
 from airflow_ltx.landing.wish import Wish
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.download import open_download
@@ -73,7 +74,7 @@ def prepare(wish: Wish, *, look: bool, model: str | None = None, sidecar: bool =
     """
     destination = wish.destination
     place = place_of(destination)
-    place.check()
+    place.check(*_samples(wish, model, sidecar))
     path = destination.known(model, wish.media)
     if not look or path is None or wish.if_exists == "overwrite":
         return
@@ -233,6 +234,14 @@ def _publish(place: Place, wish: Wish, path: str, upload: Upload, request_id: st
             upload.publish(replace=wish.if_exists == "overwrite" or seen)
             return
     raise contended(wish.destination.uri(path))
+
+
+def _samples(wish: Wish, model: str | None, sidecar: bool) -> list[str]:
+    """Paths as long as this service's ids and types make them."""
+    numbers = (1, 2) if wish.every else (1,)
+    files = [NamedFile(str(UUID(int=0)), "video/webm", "", model, number) for number in numbers]
+    paths = [wish.destination.file_for(file) for file in files]
+    return [*paths, f"{paths[0]}{ENDING}"] if sidecar else paths
 
 
 def _hash(place: Place, path: str, found: Found) -> str | None:

@@ -22,11 +22,10 @@ class LocalPlace:
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
 
-    def check(self) -> None:
+    def check(self, *samples: str) -> None:
         """Also makes the folder, and writes a byte into it."""
-        destination = self._destination
-        name = Path(destination.path).name if destination.fixed else None
-        check_writable(Path(destination.directory or "/"), name)
+        folder = Path(self._destination.directory or "/")
+        check_writable(folder, *(str(Path(sample).relative_to(folder)) for sample in samples))
 
     def find(self, path: str) -> Found | None:
         """See the protocol."""

@@ -84,8 +84,11 @@ class Place(Protocol):
     :raises DestinationError: It cannot be reached, or refuses. "Cannot tell" is never "is not there".
     """
 
-    def check(self) -> None:
-        """Look whether files can be put here, as far as that can be seen without one."""
+    def check(self, *samples: str) -> None:
+        """Look whether files can be put here, as far as that can be seen without one.
+
+        :param samples: Paths such as they will have.
+        """
 
     def find(self, path: str) -> Found | None:
         """The file under a name, None if there certainly is none."""

@@ -39,7 +39,7 @@ class RemotePlace:
         self._limits = limits
         self._reached: Reached | None = None
 
-    def check(self) -> None:
+    def check(self, *samples: str) -> None:
         """Resolves the connection; whether it may write shows when the record is written."""
         self.reach()
 

@@ -25,19 +25,22 @@ class Written:
     sha256: str
 
 
-def check_writable(directory: Path, name: str | None = None) -> None:
+def check_writable(directory: Path, *names: str) -> None:
     """Create the folder if need be and write a byte into it, so that no money is spent for a full or
     read-only disk.
 
-    :param name: The file's name, if it is known already: it must not be a folder's nor a device's, nor too
+    :param names: Of files there, or such as they will have: none may be a folder's nor a device's, nor too
         long.
     :raises DestinationError: With the system's reason.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        if name is not None and (directory / name).is_dir():
-            raise IsADirectoryError(21, f"{name} is a folder; end the destination with a slash to mean that")
-        if name is not None:
+        for name in names:
+            _check_lengths(directory, name)
+            if (directory / name).is_dir():
+                raise IsADirectoryError(
+                    errno.EISDIR, f"{name} is a folder; end the destination with a slash to mean that"
+                )
             _check_replaceable(directory / name)
         with temporary(directory) as (descriptor, _):
             os.write(descriptor, b"\0")
@@ -134,6 +137,14 @@ class WholeFile:
                 raise FileExistsError(errno.EEXIST, "is there", str(self._target)) from None
             with _refusals(self._target):
                 self._path.replace(self._target)
+
+
+def _check_lengths(directory: Path, name: str) -> None:
+    """Also of folders that are not there yet: the system sees no further than to the first of them."""
+    longest = os.pathconf(directory, "PC_NAME_MAX")
+    for part in Path(name).parts:
+        if 0 < longest < len(os.fsencode(part)):
+            raise OSError(errno.ENAMETOOLONG, f"{os.strerror(errno.ENAMETOOLONG)}: {part}")
 
 
 def _check_replaceable(target: Path) -> None:

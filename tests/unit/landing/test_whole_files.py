@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -180,10 +181,39 @@ def test_a_folder_without_permission_is_told_before_money_is_spent() -> None:
 def test_a_file_name_that_is_a_folder_is_told_before_money_is_spent(tmp_path: Path) -> None:
     """The usual slip: the trailing slash is missing. Found later, the video is paid for and cannot land."""
     (tmp_path / "videos").mkdir()
-    with pytest.raises(DestinationError):
-        prepare(Wish(parse_destination(f"file://{tmp_path}/videos")), look=True)
+    for every in (False, True):
+        with pytest.raises(DestinationError, match="is a folder"):
+            prepare(Wish(parse_destination(f"file://{tmp_path}/videos"), every=every), look=True)
 
 
-def test_a_file_name_too_long_is_told_before_money_is_spent(tmp_path: Path) -> None:
-    with pytest.raises(DestinationError):
-        prepare(Wish(parse_destination(f"file://{tmp_path}/{'a' * 300}")), look=True)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a" * 300, {}),
+        ("a" * 225 + "-{request_id}.mp4", {}),
+        ("{request_id}/" + "a" * 256, {}),
+        ("a" * 240 + "-{model}.mp4", {"model": "a-model-of-many-words"}),
+        ("a" * 248 + ".mp4", {"sidecar": True}),
+        ("a" * 300 + "/", {}),
+    ],
+)
+def test_a_file_name_too_long_is_told_before_money_is_spent(
+    tmp_path: Path, name: str, options: dict[str, Any]
+) -> None:
+    with pytest.raises(DestinationError, match="too long"):
+        prepare(Wish(parse_destination(f"file://{tmp_path}/{name}")), look=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a" * 251 + ".mp4", {}),
+        ("a" * 251 + ".mp4", {"model": "m"}),
+        ("a" * 210 + "-{request_id}{ext}", {}),
+        ("a" * 240 + "/" + "b" * 246 + ".mp4", {"sidecar": True}),
+    ],
+)
+def test_a_file_name_that_is_just_not_too_long_is_fine(
+    tmp_path: Path, name: str, options: dict[str, Any]
+) -> None:
+    prepare(Wish(parse_destination(f"file://{tmp_path}/{name}")), look=True, **options)
