@@ -20,6 +20,7 @@ dot."""
 _PLACEHOLDER = re.compile(r"\{([^{}/]*)\}")
 _BRACE = re.compile(r"[{}]")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+_LONGEST, _DIGITS = 128, 8
 _DOTS = re.compile(r"^\.+")
 _EXTENSIONS = {
     "video/mp4": ".mp4",
@@ -113,15 +114,24 @@ def numbered(path: str) -> str:
 
 
 def safe(value: str) -> str:
-    """A value from outside as a part of a name: it adds no folder, leads nowhere and hides nothing."""
-    return _DOTS.sub("", _UNSAFE.sub("-", value))[:128] or "-"
+    """A value from outside as a part of a name: it adds no folder, leads nowhere and hides nothing, and no
+    other one becomes the same."""
+    plain = _plain(value)
+    if plain == value:
+        return plain
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+    return f"{plain[: _LONGEST - _DIGITS - 1]}-{digest}"
+
+
+def _plain(value: str) -> str:
+    return _DOTS.sub("", _UNSAFE.sub("-", value))[:_LONGEST] or "-"
 
 
 def name_of(url: str) -> str:
     """What a file of no known request is called: as its URL has it, without the ending; where that says
     nothing, by a digest. The URL's query has no part in it: signed anew, it is the same file."""
     plain = without_query(url)
-    name = safe(PurePosixPath(unquote(urlsplit(plain).path)).stem)
+    name = _plain(PurePosixPath(unquote(urlsplit(plain).path)).stem)
     return name if name.strip("-") else hashlib.sha256(plain.encode()).hexdigest()[:16]
 
 

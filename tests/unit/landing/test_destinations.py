@@ -75,6 +75,8 @@ def test_a_file_uri_is_an_absolute_path_and_a_slash_makes_it_a_folder(
         "s3://bucket/{prompt}.mp4",
         "s3://bucket/{request_id/",
         "file:///data/{}/",
+        "s3://bucket/\ud800/",
+        "file:///a/\udcff.mp4",
         "http://host/a",
         "ftp://h/a",
     ],
@@ -194,6 +196,20 @@ def test_what_comes_from_outside_adds_no_folder_and_leads_nowhere(value: str) ->
     assert name.isascii()
     path = fill("v/{request_id}.mp4", NamedFile(value, None, URL))
     assert re.fullmatch(pattern("v/{request_id}.mp4"), path)
+
+
+def test_no_two_ids_have_one_name() -> None:
+    ids = ["a-b", "a:b", "a/b", "a--b", ".a-b", "x" * 128, "x" * 129, "x" * 130, ""]
+    names = [safe(each) for each in ids]
+    assert len(set(names)) == len(ids)
+    assert names[0] == ids[0]
+    assert max(map(len, names)) <= 128
+    assert safe("a:b") == safe("a:b")
+
+
+@given(st.text(), st.text())
+def test_different_values_have_different_names(one: str, other: str) -> None:
+    assert (safe(one) == safe(other)) is (one == other)
 
 
 @given(st.text(alphabet="./ab:@\0\n%~é", max_size=20))
