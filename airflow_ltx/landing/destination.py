@@ -135,6 +135,8 @@ class Destination:
         _supported(scheme, text)
         if any(ord(c) < 32 or ord(c) == 127 for c in rest):
             raise _malformed(f"{shown} holds control characters")
+        if any("\ud800" <= c <= "\udfff" for c in text):
+            raise _malformed(f"{shown} holds halves of characters, which no name can be written with")
         segments = rest.split("/")
         if ".." in segments or segments[-1] == ".":
             raise _malformed(f"{shown} goes around with '.' or '..'; name the folder itself")
