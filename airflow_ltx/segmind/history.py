@@ -6,7 +6,6 @@ or a 404 of the service's own for one id, says anything about what the account h
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from airflow_ltx.segmind.models import HistoryEntry, HistoryPage, State
 from airflow_ltx.segmind.moments import moment_or_none
 from airflow_ltx.segmind.numbers import number_or_none
 from airflow_ltx.segmind.outputs import find_outputs
+from airflow_ltx.segmind.plain import parsed
 from airflow_ltx.segmind.protocol import LONGEST_WORD, REQUEST_ID, ApiRequest, ApiResponse, check_request_id
 from airflow_ltx.segmind.redact import quote_service
 
@@ -285,10 +285,7 @@ def _amount(value: object) -> float | None:
 
 def _parameters(value: object) -> Mapping[str, Any] | None:
     if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return None
+        value = parsed(value)
     return value if isinstance(value, Mapping) else None
 
 

@@ -20,7 +20,6 @@ def moment_or_none(value: object) -> float | None:
     number = number_or_none(value)
     seconds: float | None
     if number is not None:
-        # Compared before it is divided: JSON knows whole numbers that no float can hold.
         seconds = None if number > _LAST * 1000 else number / 1000 if number > _MILLISECONDS else number
     else:
         seconds = _written(value.strip()) if isinstance(value, str) else None

@@ -1,9 +1,14 @@
-"""Numbers out of JSON values and out of text, as services and templates write them: exactly or not."""
+"""Numbers out of JSON values and out of text, as services and templates write them: exactly or not.
+
+Whole ones beyond 64 bits are taken for none.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+
+from airflow_ltx.segmind.plain import bounded
 
 # int() and float() also take "1_000" and digits of other scripts, which nobody means here.
 _WHOLE = re.compile(r"-?[0-9]{1,24}(\.0)?")
@@ -15,11 +20,11 @@ def integer_or_none(value: object) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return value
+        return bounded(value)
     if isinstance(value, float):
-        return int(value) if value.is_integer() else None
+        return bounded(int(value)) if value.is_integer() else None
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
-        return int(value.strip().removesuffix(".0"))
+        return bounded(int(value.strip().removesuffix(".0")))
     return None
 
 

@@ -11,6 +11,7 @@ from airflow_ltx.exceptions import OutputMissing
 from airflow_ltx.segmind.media import told_type
 from airflow_ltx.segmind.models import Output
 from airflow_ltx.segmind.numbers import integer_or_none
+from airflow_ltx.segmind.plain import parsed
 from airflow_ltx.segmind.redact import quote_service
 
 # In the order of trust: the typed member of a modality first, the catch-all last.
@@ -60,11 +61,7 @@ def _walk(node: Any, depth: int) -> Iterator[Output]:
             yield Output(url=text)
         elif text[:1] in "{[" and text:
             # Some products of the service put JSON into a string.
-            try:
-                parsed = json.loads(text)
-            except (ValueError, RecursionError):
-                return
-            yield from _walk(parsed, depth - 1)
+            yield from _walk(parsed(text), depth - 1)
     elif isinstance(node, list):
         for item in node:
             yield from _walk(item, depth - 1)

@@ -34,6 +34,7 @@ from airflow_ltx.segmind.models import (
 )
 from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
 from airflow_ltx.segmind.outputs import read_outputs
+from airflow_ltx.segmind.plain import parsed
 from airflow_ltx.segmind.redact import quote_service
 from airflow_ltx.segmind.whole_file import Written
 
@@ -64,11 +65,8 @@ class ApiResponse:
     file: Written | None = None
 
     def json(self) -> Any:
-        """The body as a JSON value; None if it is none (empty, HTML, cut off)."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
+        """The body as a JSON value, see :func:`parsed`; None if it is none (empty, HTML, cut off)."""
+        return parsed(self.body)
 
     def json_object(self) -> dict[str, Any] | None:
         """The body as a JSON object; None if it is anything else."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from airflow_ltx.exceptions import SegmindError
 from airflow_ltx.segmind.models import Metrics, RequestResult
+from airflow_ltx.segmind.plain import plain
 from airflow_ltx.segmind.polling import End, Ending
 
 VERSION = 1
@@ -72,7 +73,9 @@ class RequestEvent:
         if self.result is not None and any(output.signed for output in self.result.outputs):
             kept = self.result.without_queries() if self.landed else None
             shown = replace(self, result=kept, stripped=True)
-        return {"version": VERSION, **asdict(shown), "landed": [dict(each) for each in self.landed]}
+        rest = asdict(replace(shown, landed=()))
+        told: dict[str, Any] = plain({"version": VERSION, **rest, "landed": shown.landed})
+        return told
 
     @classmethod
     def from_payload(cls, payload: Any) -> Self:

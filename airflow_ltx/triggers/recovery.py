@@ -14,6 +14,7 @@ from airflow_ltx.hooks.segmind import SegmindHook
 from airflow_ltx.segmind.history import HistoryFilters
 from airflow_ltx.segmind.models import HistoryPage
 from airflow_ltx.segmind.moments import utc_text
+from airflow_ltx.segmind.plain import plain
 from airflow_ltx.segmind.retry import ONCE
 from airflow_ltx.triggers.early_event import hold_until
 
@@ -129,12 +130,15 @@ class SegmindRecoveryTrigger(BaseTrigger):
 
 def to_payload(verdict: Verdict) -> dict[str, Any]:
     """The event, as a dict of JSON primitives."""
-    return {
-        "version": VERSION,
-        "status": verdict.fate.value,
-        "request_id": verdict.request_id,
-        "reason": verdict.reason,
-    }
+    told: dict[str, Any] = plain(
+        {
+            "version": VERSION,
+            "status": verdict.fate.value,
+            "request_id": verdict.request_id,
+            "reason": verdict.reason,
+        }
+    )
+    return told
 
 
 def from_payload(payload: Any) -> Verdict:

@@ -22,6 +22,7 @@ PURCHASE = Purchase(
     try_number=1,
 )
 RECORD = Record((PURCHASE,), max_tries=3, revision=2)
+wholes = st.integers(-(2**63), 2**64 - 1)
 moments = st.floats(allow_nan=False, allow_infinity=False)
 request_ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}", fullmatch=True)
 purchases = st.builds(
@@ -32,17 +33,15 @@ purchases = st.builds(
     intent_at=moments,
     marks=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
     seeded=st.booleans(),
-    seed=st.none() | st.integers(),
+    seed=st.none() | wholes,
     others=st.lists(request_ids, max_size=3).map(tuple),
     made=st.lists(st.text("0123456789abcdef", min_size=64, max_size=64), max_size=3).map(tuple),
     request_id=request_ids,
     submitted_at=moments,
-    try_number=st.none() | st.integers(),
+    try_number=st.none() | wholes,
     result=st.none() | st.dictionaries(st.text(), st.none() | st.text() | st.integers(), max_size=3),
 )
-records = st.builds(
-    Record, st.lists(purchases, max_size=4).map(tuple), st.none() | st.integers(), st.integers(0)
-)
+records = st.builds(Record, st.lists(purchases, max_size=4).map(tuple), st.none() | wholes, st.integers(0))
 
 
 @given(records, st.dictionaries(st.sampled_from(["new", "policy", "task_instance"]), st.integers()))
