@@ -194,8 +194,8 @@ class AsyncSegmindClient:
         except SegmindError:
             raise
         except Exception as error:
-            # As for the ordinary client: whatever broke, the answer is lost.
-            raise receiver.lost(error) from None
+            # As for the ordinary client.
+            return receiver.broken_off(error)
         finally:
             await step(receiver.close)
 

@@ -217,8 +217,7 @@ class SegmindClient:
         except Exception as error:
             # httpx lets more pass than its own errors: a socket's OSError, a Location that is no URL.
             # After a paid call each of them means the same, that the answer is lost, and so does whatever a
-            # reader stumbles over. Not chained: its text may quote the key, and ours says what is to be
-            # known.
-            raise receiver.lost(error) from None
+            # reader stumbles over.
+            return receiver.broken_off(error)
         finally:
             receiver.close()

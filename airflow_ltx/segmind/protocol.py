@@ -40,6 +40,7 @@ from airflow_ltx.segmind.whole_file import Written
 
 LONGEST_WORD = 100
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
+_NAMED = re.compile(rb'"request_id"\s*:\s*"(%s)"' % REQUEST_ID.pattern.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,12 @@ def named_id(headers: Mapping[str, str]) -> str | None:
     """The request's id, where the headers of an answer name it."""
     text = headers.get("x-request-id", "").strip()
     return text if REQUEST_ID.fullmatch(text) else None
+
+
+def id_in(receipt: bytes | bytearray) -> str | None:
+    """The request's id, where a receipt that was cut off names it."""
+    named = _NAMED.search(receipt)
+    return named[1].decode() if named else None
 
 
 def read_submit(response: ApiResponse, model: str, *, sent_at: float) -> SubmittedRequest:

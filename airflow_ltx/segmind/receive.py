@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from airflow_ltx.exceptions import DestinationError, SegmindError, SubmitOutcomeUnknown
+from airflow_ltx.exceptions import DestinationError, SubmitOutcomeUnknown
 from airflow_ltx.segmind.calls import Call
 from airflow_ltx.segmind.losses import LARGEST_ANSWER, Heard, lost, perhaps_bought, too_large
 from airflow_ltx.segmind.numbers import number_or_none
-from airflow_ltx.segmind.protocol import ApiResponse, named_id
-from airflow_ltx.segmind.whole_file import WholeFile
+from airflow_ltx.segmind.protocol import ApiResponse, id_in, named_id
+from airflow_ltx.segmind.whole_file import WholeFile, Written
 
 # What concerns files is imported where an answer may be one.
 
@@ -101,9 +101,7 @@ class Receiver(Generic[T]):
             with self._paid_for():
                 self._file.publish()
                 written = self._file.written()
-        assert self._heard.status is not None, "begin() comes first"  # noqa: S101
-        answer = ApiResponse(self._heard.status, self._headers, bytes(self._body), self._secret, written)
-        return self._call.read(answer, self._sent_at)
+        return self._read(written)
 
     def close(self) -> None:
         """Leave nothing behind of a file that was not finished."""
@@ -111,9 +109,25 @@ class Receiver(Generic[T]):
             with suppress(OSError):
                 self._file.__exit__(None, None, None)
 
-    def lost(self, error: Exception) -> SegmindError:
-        """What it means that the exchange, or the reading of its answer, broke with ``error``."""
-        return lost(error, self._call, self._heard, self._secret)
+    def broken_off(self, error: Exception) -> T:
+        """What it means that the exchange, or the reading of its answer, broke with ``error``.
+
+        A receipt is one as soon as all of its text is there: what ends an answer may get lost on its own.
+
+        :raises SegmindError: The answer is lost.
+        """
+        heard = self._heard
+        if self._call.paid and self._call.target is None and heard.status in range(200, 300):
+            with suppress(Exception):
+                return self._read(None)
+            heard.request_id = heard.request_id or id_in(self._body)
+        # Not chained: its text may quote the key, and ours says what is to be known.
+        raise lost(error, self._call, heard, self._secret) from None
+
+    def _read(self, written: Written | None) -> T:
+        assert self._heard.status is not None, "begin() comes first"  # noqa: S101
+        answer = ApiResponse(self._heard.status, self._headers, bytes(self._body), self._secret, written)
+        return self._call.read(answer, self._sent_at)
 
     def _open(self, target: Path) -> None:
         with self._paid_for():
