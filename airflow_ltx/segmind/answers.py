@@ -56,6 +56,7 @@ _LIMIT_WORDS = re.compile(r"\b(spend(ing)?|team|credit|account)( \w+)? (limit|ca
 _PROXIES = (
     "Let this machine through to it, and look at HTTP_PROXY, HTTPS_PROXY and NO_PROXY of its environment."
 )
+_NO_SUCH_PATH = re.compile(r"no route matched|cannot get /|404 page not found", re.IGNORECASE)
 _CREDIT_WORDS = re.compile(r"\bcredits?\b|\b(insufficient|low|your|no) (balance|funds)\b")
 
 
@@ -199,14 +200,32 @@ def submit_error(response: ApiResponse, model: str, request_id: str | None = Non
 
 def _by_a_proxy(response: ApiResponse) -> bool:
     # The service's own refusals are JSON.
-    page = response.body.lstrip()[:1] == b"<"
-    return response.status == 407 or (response.status == 403 and page)
+    return response.status == 407 or (response.status == 403 and _is_page(response))
+
+
+def unknown_id(response: ApiResponse) -> bool:
+    """Whether the service itself says that it knows no such id.
+
+    A 404 may also be of a path, as a gateway's before the service, which knows nothing of what the account
+    has. A page in HTML always is.
+    """
+    if response.status not in (404, 410) or _is_page(response):
+        return False
+    body = response.json_object() or {}
+    # The service's own key is "error"; with these two, frameworks and gateways say that they know no path.
+    if any(str(body.get(key)).strip(" .").lower() == "not found" for key in ("detail", "message")):
+        return False
+    return _NO_SUCH_PATH.search(text_of(response)) is None
+
+
+def _is_page(response: ApiResponse) -> bool:
+    return response.body.lstrip()[:1] == b"<"
 
 
 def whole_text(response: ApiResponse) -> str:
     """As :func:`text_of`, all of the answer."""
     # Should an id be in it after all, the reader needs it more than a short message.
-    if response.body.lstrip()[:1] == b"<":
+    if _is_page(response):
         return "an HTML page"
     return quote_service(response.body.decode("utf-8", "replace"), response.secret) or "empty"
 
@@ -275,7 +294,7 @@ def _unpaid(response: ApiResponse, failed: str, where: str) -> SegmindError:
 def read_error(response: ApiResponse, request_id: str) -> SegmindError:
     """Why reading a request's status or result brought nothing."""
     error = unpaid_error(response, doing=f"Reading request {request_id}", request_id=request_id)
-    if response.status not in (404, 410):
+    if not unknown_id(response):
         return error
     return RequestNotFound(
         f"Reading request {request_id} failed ({error.said}). Reading is free of charge. The id is unknown "

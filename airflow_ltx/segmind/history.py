@@ -6,7 +6,6 @@ or a 404 of the service's own for one id, says anything about what the account h
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +18,7 @@ from airflow_ltx.exceptions import (
     SegmindError,
     UnreadableResponse,
 )
-from airflow_ltx.segmind.answers import flatten, text_of, unpaid_error
+from airflow_ltx.segmind.answers import flatten, text_of, unknown_id, unpaid_error
 from airflow_ltx.segmind.coerce import Problem, check_slug, integer_between, one_of, shown
 from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.models import HistoryEntry, HistoryPage, State
@@ -48,7 +47,6 @@ _CREATED = ("created_at", "model_created", "created")
 _UPDATED = ("updated_at", "model_updated", "updated")
 _OUTPUTS = ("generation_url", "generation_urls", "output")
 _LARGEST_AMOUNT = 1e12
-_NO_SUCH_PATH = re.compile(r"no route matched|cannot get /|404 page not found", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +165,7 @@ def read_history_entry(response: ApiResponse, request_id: str) -> HistoryEntry:
         entry = _joined(found if isinstance(found, list) else [found], request_id, response.secret)
         if entry is not None:
             return entry
-    elif response.status in (404, 410) and not _of_another_server(response):
+    elif unknown_id(response):
         text = text_of(response)
         raise RequestNotFound(
             f"The request history has no request {request_id} (HTTP {response.status}"
@@ -178,18 +176,6 @@ def read_history_entry(response: ApiResponse, request_id: str) -> HistoryEntry:
             http_status=response.status,
         )
     raise _lookup_failed(response, doing, request_id)
-
-
-def _of_another_server(response: ApiResponse) -> bool:
-    """Whether a 404 is of a path, as a gateway's before the service: it knows nothing of what the account
-    has. A page in HTML always is."""
-    body = response.json_object() or {}
-    if response.body.lstrip()[:1] == b"<":
-        return True
-    # The service's own key is "error"; with these two, frameworks and gateways say that they know no path.
-    if any(str(body.get(key)).strip(" .").lower() == "not found" for key in ("detail", "message")):
-        return True
-    return _NO_SUCH_PATH.search(text_of(response)) is not None
 
 
 def _lookup_failed(response: ApiResponse, doing: str, request_id: str | None = None) -> SegmindError:

@@ -396,6 +396,14 @@ def test_a_gateways_failed_is_not_the_requests(segmind, video):
     assert len(segmind.ledger.submissions) == 1
 
 
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_gateways_404_does_not_end_a_wait(segmind, video, monkeypatch, deferrable):
+    monkeypatch.setattr("airflow_ltx.segmind.polling.YOUNG", 0.0)
+    segmind.add_faults("status:before:html:404*2", "result:before:html:404*1")
+    assert video(deferrable=deferrable).try_once()["status"] == "COMPLETED"
+    assert len(segmind.ledger.submissions) == 1
+
+
 def test_arguments_of_the_base_operator_are_not_silently_ignored():
     with pytest.raises(InvalidParameter, match="belong to SegmindSubmitOperator"):
         LTXSubmitOperator(task_id="t", prompt=PROMPT, parameters={"length": 129})

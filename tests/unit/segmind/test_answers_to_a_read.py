@@ -73,13 +73,35 @@ def test_a_read_that_failed_says_that_it_costs_nothing(
 
 
 @pytest.mark.parametrize("reader", ["status", "result"])
-@pytest.mark.parametrize("body", [{"error": f"Request {REQUEST_ID} not found"}, HTML, b""])
+@pytest.mark.parametrize("body", [{"error": f"Request {REQUEST_ID} not found"}, {"error": "Not Found"}, b""])
 @pytest.mark.parametrize("status", [404, 410])
 def test_an_unknown_id_is_an_error_of_its_own(reader: str, body: Any, status: int) -> None:
     with pytest.raises(e.RequestNotFound, match="workspace") as caught:
         READERS[reader](response(status, body))
     assert caught.value.request_id == REQUEST_ID
     assert caught.value.transient is False
+
+
+@pytest.mark.parametrize("reader", ["status", "result"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        HTML,
+        b"\r\n <html>404 Not Found</html>",
+        {"message": "no Route matched with those values"},
+        {"message": "no Route matched with those values", "request_id": "9f"},
+        {"detail": "Not Found"},
+        {"status": 404, "error": "Not Found", "message": "Not Found."},
+        b"404 page not found",
+        b"Cannot GET /v2/requests/x/status",
+    ],
+)
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_gateways_404_says_nothing_of_the_request(reader: str, body: Any, status: int) -> None:
+    with pytest.raises(e.UnreadableResponse, match="base URL") as caught:
+        READERS[reader](response(status, body))
+    assert caught.value.transient is True
+    assert "workspace" not in caught.value.message
 
 
 @pytest.mark.parametrize("status", [200, 201, 422])
