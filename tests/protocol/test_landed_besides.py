@@ -13,6 +13,7 @@ from videos import files
 
 from airflow_ltx.exceptions import DestinationError
 from airflow_ltx.operators.ltx import LTXSubmitOperator
+from airflow_ltx.operators.segmind import SegmindSubmitOperator
 from runner import TaskRun, TaskState
 
 PROMPT = "A prompt that nobody but its reader should see"
@@ -58,6 +59,25 @@ def test_a_sidecar_has_what_was_sent_and_what_came_of_it(segmind, video):
     for key in ("request_id", "model", "uri", "bytes", "sha256", "content_type", "cost", "completed_at"):
         assert told[key] == result[key] is not None, key
     assert "5ecret" not in text
+
+
+@pytest.mark.parametrize("name", ["my cat.png", "it's.png", "cat.png"])
+def test_no_spelling_of_a_signed_link_gets_into_a_sidecar(segmind, tmp_path, name):
+    image = f" https://pictures.example/{name}?X-Amz-Signature=5ecret\n"
+    run = TaskRun(
+        lambda: SegmindSubmitOperator(
+            task_id="t",
+            model="ltx-video",
+            parameters={"prompt": PROMPT, "image": image},
+            destination=f"file://{tmp_path}/v/",
+            sidecar=True,
+            poll_interval=0.05,
+            timeout=20,
+        )
+    )
+    told = sidecar_of(run.try_once()).read_text()
+    assert json.loads(told)["parameters"]["image"] == f"https://pictures.example/{name}"
+    assert "5ecret" not in told
 
 
 def test_without_the_wish_nothing_that_is_kept_has_the_prompt(video, tmp_path):
