@@ -24,22 +24,26 @@ class Announced:
     :param length: In bytes, None if it did not say.
     :param validator: The ``ETag`` or ``Last-Modified`` by which a later part is known to be of the same file.
     :param digest: Of all of its bytes, None if it did not say.
+    :param etag: As it was sent, weak or not.
     """
 
     content_type: str | None
     length: int | None
     validator: str | None = field(default=None, repr=False)
     digest: AnnouncedDigest | None = None
+    etag: str | None = field(default=None, repr=False)
 
 
 def announced_by(headers: Mapping[str, str]) -> Announced:
     """Read the answer that begins a file. ``headers`` are looked up in any case."""
-    length = headers.get("content-length", "").strip()
+    length, etag = headers.get("content-length", "").strip(), _etag(headers)
     return Announced(
         content_type=_media(headers),
         length=int(length) if _LENGTH.fullmatch(length) else None,
-        validator=_etag(headers) or headers.get("last-modified"),
+        # A weak one may stand for other bytes.
+        validator=headers.get("last-modified") if etag is None or etag.startswith("W/") else etag,
         digest=announced_digest(headers),
+        etag=etag,
     )
 
 
@@ -48,9 +52,17 @@ def no_file(headers: Mapping[str, str]) -> str | None:
     media = _media(headers)
     if media in ERROR_PAGES:
         return media
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    # Identity was asked for; the length of anything else says nothing about the file's.
-    return None if encoding == "identity" else f"a body in the encoding {encoding!r:.40}"
+    encoding = packed(headers)
+    return None if encoding is None else f"a body in the encoding {encoding!r:.40}"
+
+
+def packed(headers: Mapping[str, str]) -> str | None:
+    """The encoding of a body that has other bytes than its file; None if it has the same.
+
+    Identity was asked for; the length of anything else cannot tell whether the file is whole.
+    """
+    named = (name.strip().lower() for name in headers.get("content-encoding", "").split(","))
+    return ", ".join(name for name in named if name not in ("", "identity")) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,11 @@ def rest_of(whole: Announced, headers: Mapping[str, str], start: int) -> Rest | 
     given = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip())
     if given is None or int(given[1]) != start or no_file(headers) is not None:
         return None
-    if whole.validator is None or whole.validator not in (_etag(headers), headers.get("last-modified")):
+    etag = _etag(headers)
+    if whole.validator is None or whole.validator not in (etag, headers.get("last-modified")):
+        return None
+    # Two files of the same second have the same date.
+    if None not in (etag, whole.etag) and etag != whole.etag:
         return None
     return Rest(None if given[2] == "*" else int(given[2]))
 
@@ -79,6 +95,4 @@ def _media(headers: Mapping[str, str]) -> str | None:
 
 
 def _etag(headers: Mapping[str, str]) -> str | None:
-    etag = headers.get("etag", "").strip()
-    # A weak one may stand for other bytes.
-    return etag if etag and not etag.startswith("W/") else None
+    return headers.get("etag", "").strip() or None

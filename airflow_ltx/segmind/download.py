@@ -258,6 +258,9 @@ class _Reading:
             if rest is None or (rest.total is not None and self._length not in (None, rest.total)):
                 raise _not_resumed(url)
             self._length = self._length if rest.total is None else rest.total
+            if self._length is None:
+                # A part may end anywhere, and nothing would tell where the file does.
+                raise _not_resumed(url)
             self._response, self._open = response, stack.pop_all()
 
     def _check_time(self, early: float = 0.0) -> None:

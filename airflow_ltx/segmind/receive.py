@@ -134,9 +134,10 @@ class Receiver(Generic[T]):
             self._file = WholeFile(target).__enter__()
 
     def _check_encoding(self) -> None:
-        encoding = self._headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in ("identity", ""):
-            # Identity was asked for; the length of anything else cannot tell whether the file is whole.
+        from airflow_ltx.segmind.announced import packed
+
+        encoding = packed(self._headers)
+        if encoding is not None:
             raise SubmitOutcomeUnknown(
                 f"The answer to {self._call.subject} brings its file in the encoding {encoding!r:.40}, and "
                 f"was not read. {perhaps_bought(self._heard)}",

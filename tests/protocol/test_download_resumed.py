@@ -17,10 +17,11 @@ from airflow_ltx.exceptions import DownloadFailed
 from airflow_ltx.segmind.download import open_download
 from airflow_ltx.segmind.reach import Reach
 from airflow_ltx.segmind.stopping import Stopped
-from tests.protocol.file_host import Answer, FileHost, Peer, answer, running_file_host
+from tests.protocol.file_host import Answer, FileHost, Peer, answer, chunked, running_file_host
 
 BODY = bytes(range(256)) * 3000
 MP4 = {"content_type": "video/mp4", "etag": '"v1"'}
+DATED = {"etag": "", "last_modified": "Mon, 23 Nov 2026 00:00:00 GMT"}
 NEAR = Reach(plain=True, private=True)
 
 
@@ -84,11 +85,20 @@ def test_troubles_on_the_way_are_looked_through(host: FileHost) -> None:
 
 
 def test_a_file_of_unknown_length_is_resumed_to_the_length_that_is_told_then(host: FileHost) -> None:
-    def breaks(peer: Peer) -> None:
-        head = answer(200, b"", length=-1, transfer_encoding="chunked", **MP4)
-        peer.send(head + b"1388\r\n" + BODY[:5000] + b"\r\n")
+    assert fetch(host.serve(chunked(BODY[:5000], end=False, **MP4), part(5000))) == BODY
 
-    assert fetch(host.serve(breaks, part(5000))) == BODY
+
+def test_a_file_whose_length_nobody_tells_is_not_whole_where_a_part_of_it_ends(host: FileHost) -> None:
+    span = "bytes 5000-8999/*"
+    capped = answer(206, BODY[5000:9000], content_range=span, **MP4)
+    with pytest.raises(DownloadFailed, match="does not resume") as caught:
+        fetch(host.serve(chunked(BODY[:5000], end=False, **MP4), capped))
+    assert caught.value.transient is True
+
+
+def test_a_weak_tag_that_stays_the_same_is_no_hindrance(host: FileHost) -> None:
+    weak = {**DATED, "etag": 'W/"v1"'}
+    assert fetch(host.serve(cut(5000, **weak), part(5000, **weak))) == BODY
 
 
 @pytest.mark.parametrize(
@@ -111,7 +121,6 @@ def test_another_part_than_the_missing_one_is_not_taken(host: FileHost, then: An
     assert len(host.requests) == 2
 
 
-DATED = {"etag": "", "last_modified": "Mon, 23 Nov 2026 00:00:00 GMT"}
 LATER = "Mon, 23 Nov 2026 00:00:01 GMT"
 
 
@@ -123,12 +132,17 @@ LATER = "Mon, 23 Nov 2026 00:00:01 GMT"
         ({}, {"etag": ""}),
         (DATED, {**DATED, "last_modified": LATER}),
         (DATED, {"etag": '"v1"'}),
+        ({**DATED, "etag": 'W/"v1"'}, {**DATED, "etag": 'W/"v2"'}),
+        ({**DATED, "etag": 'W/"v1"'}, {**DATED, "etag": '"v1"'}),
         ({}, {"content_type": "text/html"}),
         ({}, {"content_type": "Application/JSON; charset=utf-8"}),
         ({}, {"content_encoding": "gzip"}),
     ],
-    ids=["another", "weak", "none", "newer", "no date", "a page", "a message", "packed"],
-)
+    ids=[
+        "another", "weak", "none", "newer", "no date", "of the same second", "no longer weak", "a page",
+        "a message", "packed",
+    ],
+)  # fmt: skip
 def test_a_part_that_may_be_of_another_file_is_not_put_behind_this_one(
     host: FileHost, first: dict[str, str], then: dict[str, str]
 ) -> None:
