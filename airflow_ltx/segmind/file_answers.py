@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 
 
 def redirected(url: str, location: str) -> str:
-    target = urljoin(url, location)
-    if urlsplit(target).scheme not in ("http", "https") or (
-        urlsplit(url).scheme == "https" and urlsplit(target).scheme == "http"
-    ):
+    try:
+        target = urljoin(url, location)
+        scheme = urlsplit(target).scheme
+    except ValueError:
+        # Not chained: the text quotes parts of a URL that may be signed.
+        raise DownloadFailed(
+            f"The file host led from {without_query(url)} to what is no URL, and is not followed.",
+            transient=False,
+        ) from None
+    if scheme not in ("http", "https") or (urlsplit(url).scheme == "https" and scheme == "http"):
         raise DownloadFailed(
             f"The file host led from {without_query(url)} to {without_query(target)}, which is not "
             "followed: a download never leaves https.",

@@ -67,8 +67,10 @@ def landing(url: str, folder: Path, *, limit: float = 60.0, output: Output | Non
         (answer(200, BODY, **MP4), len(BODY)),
         (chunked(BODY[:1000], BODY[1000:], **MP4), None),
         (answer(200, BODY, length=-1, **MP4), None),
+        (answer(200, BODY, content_encoding="", **MP4), len(BODY)),
+        (answer(200, BODY, content_encoding="Identity, identity", **MP4), len(BODY)),
     ],
-    ids=["length", "chunked", "until closed"],
+    ids=["length", "chunked", "until closed", "encoded as nothing", "twice as it is"],
 )
 def test_a_whole_file_is_read_whatever_its_framing(host: FileHost, raw: bytes, length: int | None) -> None:
     announced, got = fetch(host.serve(raw))
@@ -202,7 +204,8 @@ def test_a_redirect_to_something_else_is_refused(host: FileHost, location: str) 
 
 
 @pytest.mark.parametrize(
-    "location", ["http://[::1/v.mp4", "http://h:99999/v.mp4", "http://h:port/", "http://a b/"]
+    "location",
+    ["http://[::1/v.mp4", "http://h:99999/v.mp4", "http://h:port/", "http://a b/", "http://[bad/", "//["],
 )
 def test_a_redirect_to_nonsense_is_a_failed_download(host: FileHost, location: str) -> None:
     with pytest.raises(DownloadFailed):
