@@ -14,6 +14,7 @@ from airflow_ltx.segmind import calls
 from airflow_ltx.segmind.account import Account
 from airflow_ltx.segmind.calls import Call
 from airflow_ltx.segmind.clock import now, pause
+from airflow_ltx.segmind.connecting import within_time_limits
 from airflow_ltx.segmind.endpoints import SYNC_TIMEOUT, ClientConfig
 from airflow_ltx.segmind.models import (
     Credits,
@@ -71,7 +72,9 @@ class SegmindClient:
         # A connection for each call: only such can be cut when a call takes too long, and a handshake is
         # nothing beside the seconds between a blocking wait's looks.
         with buildable():
-            self._http = httpx.Client(transport=transport, **client_options(config, reuse=False))
+            self._http = within_time_limits(
+                httpx.Client(transport=transport, **client_options(config, reuse=False))
+            )
 
     def submit(
         self, model: str, parameters: Mapping[str, Any], **options: Unpack[CallOptions]
@@ -205,8 +208,10 @@ class SegmindClient:
         try:
             with (
                 unlogged(),
-                time_limit(exchange_limit(timeout)) as extensions,
-                self._http.stream(**request_arguments(call, timeout), extensions=extensions) as response,
+                time_limit(exchange_limit(timeout)) as limit,
+                self._http.stream(
+                    **request_arguments(call, timeout), extensions=limit.extensions
+                ) as response,
             ):
                 receiver.begin(response.status_code, response.headers)
                 for chunk in response.iter_bytes():

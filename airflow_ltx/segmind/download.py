@@ -15,6 +15,7 @@ from airflow_ltx import __version__
 from airflow_ltx.exceptions import DownloadFailed
 from airflow_ltx.segmind.announced import Announced, rest_of
 from airflow_ltx.segmind.clock import now, pause
+from airflow_ltx.segmind.connecting import within_time_limits
 from airflow_ltx.segmind.file_answers import announced_in, check_size, check_status, redirected
 from airflow_ltx.segmind.media import MAX_BYTES
 from airflow_ltx.segmind.reach import Reach, proxy_for
@@ -22,17 +23,13 @@ from airflow_ltx.segmind.redact import quote_service, without_query
 from airflow_ltx.segmind.retry import DOWNLOAD, retrying
 from airflow_ltx.segmind.stopping import check_wanted
 from airflow_ltx.segmind.transport import buildable, shared_ssl_context, timeouts, unlogged
-from airflow_ltx.segmind.watchdog import time_limit
+from airflow_ltx.segmind.watchdog import TimeLimit, time_limit
 
 MOST_REDIRECTS = 3
 
 _NO_DEADLINE = 24 * 3600.0
-_CUT = 0.1
-"""Seconds by which two clocks may differ on when a connection is cut."""
 _PROGRESS = 64 * 1024
 """Bytes of an answer below which the next one is waited for: some hosts break off again and again."""
-
-Trace = Callable[[str, Mapping[str, Any]], None]
 
 
 @contextmanager
@@ -63,10 +60,10 @@ def open_download(
     :raises DownloadFailed: ``transient`` tells whether the same download may succeed a moment later. Also
         raised by the iterator, if fewer, more or other bytes arrive than were announced.
     """
-    limit = _NO_DEADLINE if deadline is None else deadline - clock()
+    seconds = _NO_DEADLINE if deadline is None else deadline - clock()
     stop = stop or threading.Event()
-    with time_limit(limit, stop) as extensions, ExitStack() as stack:
-        host = _FileHost(url, reach, timeout, transport, extensions["trace"])
+    with time_limit(seconds, stop) as limit, ExitStack() as stack:
+        host = _FileHost(url, reach, timeout, transport, limit)
         with _broken_off(url, stop):
             response = stack.enter_context(host.answer({}))
             check_status(response.status_code, url, expected=200)
@@ -88,13 +85,13 @@ class _FileHost:
         reach: Reach,
         timeout: float,
         transport: httpx.BaseTransport | None,
-        trace: Trace,
+        limit: TimeLimit,
     ) -> None:
         self.url = url
         self._reach = reach
         self._timeout = timeout
         self._transport = transport
-        self._trace = trace
+        self.limit = limit
 
     @contextmanager
     def answer(self, headers: dict[str, str]) -> Iterator[httpx.Response]:
@@ -116,7 +113,7 @@ class _FileHost:
     def _get(self, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
         proxy = proxy_for(url)
         self._reach.check_url(url)
-        traces = [self._trace] if proxy else [self._trace, self._reach.guard(url)]
+        traces = [self.limit.trace] if proxy else [self.limit.trace, self._reach.guard(url)]
 
         def trace(event: str, info: Mapping[str, Any]) -> None:
             for each in traces:
@@ -133,7 +130,7 @@ class _FileHost:
                 trust_env=False,
                 headers={"user-agent": f"airflow-provider-ltx/{__version__}", "accept-encoding": "identity"},
             )
-        with http:
+        with within_time_limits(http):
             try:
                 request = http.build_request("GET", url, headers=headers, extensions={"trace": trace})
                 with unlogged():
@@ -216,7 +213,9 @@ class _Reading:
                 yield chunk
         # A file without a length ends where its connection does, also where that was cut from here.
         check_wanted(self._stop)
-        self._check_time(_CUT if self._length is None else 0.0)
+        if self._length is None and self._host.limit.expired:
+            raise self._too_slow()
+        self._check_time()
         if not self._received or (self._length is not None and self._received != self._length):
             raise DownloadFailed(self._wrong_length(), transient=True)
         self._check_digest()
@@ -263,12 +262,15 @@ class _Reading:
                 raise _not_resumed(url)
             self._response, self._open = response, stack.pop_all()
 
-    def _check_time(self, early: float = 0.0) -> None:
-        if self._deadline is not None and self._clock() > self._deadline - early:
-            raise _Over(
-                f"Downloading {without_query(self._host.url)} was too slow: {self._received} bytes until the "
-                "deadline.",
-            )
+    def _check_time(self) -> None:
+        if self._deadline is not None and self._clock() > self._deadline:
+            raise self._too_slow()
+
+    def _too_slow(self) -> _Over:
+        return _Over(
+            f"Downloading {without_query(self._host.url)} was too slow: {self._received} bytes until the "
+            "deadline."
+        )
 
     def _check_digest(self) -> None:
         told = self._announced.digest

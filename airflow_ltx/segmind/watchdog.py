@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 
 # By their ends alone: httpcore names these events after who connects, which may be a proxy's side of it too.
@@ -15,13 +16,32 @@ _CONNECTED = (".connect_tcp.complete", ".start_tls.complete")
 _LOOK = 0.2
 
 
-class _Watchdog:
+class TimeLimit:
     """Cuts the connections that were made within one exchange."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float, stop: threading.Event | None) -> None:
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
         self._expired = False
+        self._deadline = time.monotonic() + seconds
+        self._stop = stop
+
+    @property
+    def extensions(self) -> dict[str, Callable[..., None]]:
+        """For httpx requests."""
+        return {"trace": self.trace}
+
+    @property
+    def expired(self) -> bool:
+        """Whether what is connected was cut: an end that was seen after that proves nothing."""
+        return self._expired
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        if self._expired or (self._stop is not None and self._stop.is_set()):
+            return 0.0
+        return max(0.0, self._deadline - time.monotonic())
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """httpcore's ``trace`` extension."""
@@ -43,39 +63,48 @@ class _Watchdog:
                 _cut(connected)
 
 
+_current: ContextVar[TimeLimit | None] = ContextVar("airflow_ltx_time_limit", default=None)
+
+
+def seconds_left() -> float | None:
+    """Of the innermost :func:`time_limit` around this code; None if there is none."""
+    limit = _current.get()
+    return None if limit is None else limit.left
+
+
 @contextmanager
-def time_limit(
-    seconds: float, stop: threading.Event | None = None
-) -> Iterator[dict[str, Callable[..., None]]]:
-    """Yield the ``extensions`` for httpx requests that must all be over after ``seconds``.
+def time_limit(seconds: float, stop: threading.Event | None = None) -> Iterator[TimeLimit]:
+    """Yield what is to be told of httpx requests that must all be over after ``seconds``.
 
     When they are not, their connections are cut and httpx raises as for any lost connection. Only connections
     made within the block are seen, so the client must not keep any alive.
 
     :param stop: They must be over, too, a moment after it is set.
     """
-    watchdog = _Watchdog()
+    limit, before = TimeLimit(seconds, stop), _current.get()
     if stop is None:
-        timer = threading.Timer(max(0.0, seconds), watchdog.expire)
+        timer = threading.Timer(max(0.0, seconds), limit.expire)
         timer.daemon = True
         timer.start()
         over = timer.cancel
     else:
         ended = threading.Event()
         over = ended.set
-        threading.Thread(target=_watch, args=(watchdog, seconds, stop, ended), daemon=True).start()
+        threading.Thread(target=_watch, args=(limit, ended), daemon=True).start()
+    _current.set(limit)
     try:
-        yield {"trace": watchdog.trace}
+        yield limit
     finally:
+        # Not by a token: a generator may be closed in another context than it was begun in.
+        _current.set(before)
         over()
 
 
-def _watch(watchdog: _Watchdog, seconds: float, stop: threading.Event, ended: threading.Event) -> None:
-    """Nothing can wait for two events at once, so this looks at one of them now and then."""
-    deadline = time.monotonic() + seconds
-    while not ended.wait(min(_LOOK, max(0.0, deadline - time.monotonic()))):
-        if stop.is_set() or time.monotonic() >= deadline:
-            watchdog.expire()
+def _watch(limit: TimeLimit, ended: threading.Event) -> None:
+    """Nothing can wait for two events at once, so this looks at the one that stops it now and then."""
+    while not ended.wait(min(_LOOK, limit.left)):
+        if limit.left <= 0:
+            limit.expire()
             return
 
 

@@ -237,6 +237,21 @@ def test_a_file_without_a_length_is_not_whole_because_it_was_cut(host: FileHost,
         fetch(url, timeout=30.0, stop=stop, deadline=time.time() + (60 if why == "not wanted" else 1))
 
 
+def test_a_clock_that_steps_back_makes_no_file_whole(host: FileHost) -> None:
+    begun = time.time()
+
+    def clock() -> float:
+        return time.time() - (5 if time.time() > begun + 0.5 else 0)
+
+    def unending(peer: Peer) -> None:
+        peer.send(answer(200, BODY[:5000], length=-1, content_type="video/mp4"))
+        peer.stall(60)
+
+    with pytest.raises(DownloadFailed, match="too slow") as caught:
+        fetch(host.serve(unending), timeout=30.0, deadline=begun + 1, clock=clock)
+    assert caught.value.transient is True
+
+
 @pytest.mark.parametrize("headers", [{"etag": ""}, {"etag": 'W/"v1"'}])
 def test_without_a_strong_validator_nothing_is_resumed(host: FileHost, headers: dict[str, str]) -> None:
     with pytest.raises(DownloadFailed, match="5000 bytes") as caught:
