@@ -18,6 +18,7 @@ from airflow_ltx.landing.naming import NamedFile
 from airflow_ltx.landing.place import Attributes, Found, Limits, Place, Upload, place_of
 from airflow_ltx.landing.sidecar import ENDING, check_sidecar
 from airflow_ltx.landing.wish import Wish
+from airflow_ltx.segmind.announced_digest import Doubts
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.download import open_download
 from airflow_ltx.segmind.media import LOOKED_AT
@@ -140,6 +141,7 @@ def land(
     sleep = sleep or sleeping(stop)
     destination = wish.destination
     place = place_of(destination, Limits(deadline, stop, clock))
+    doubts = Doubts()
 
     def attempt() -> Landed:
         source = open_download(
@@ -150,6 +152,7 @@ def land(
             clock=clock,
             sleep=sleep,
             stop=stop,
+            doubts=doubts,
         )
         with source as (announced, chunks):
             beginning, whole = _beginning(until(stop, chunks, rest=rest))

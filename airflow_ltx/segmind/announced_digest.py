@@ -41,6 +41,23 @@ class AnnouncedDigest:
         return hashlib.new(self.algorithm, usedforsecurity=False)
 
 
+class Doubts:
+    """What downloads of one file brought where its host announced other bytes; one for all attempts.
+
+    What flips on the way does not flip alike twice. The same bytes again are the file's, and the announcement
+    is of something else; else a file that is paid for could never be fetched.
+    """
+
+    def __init__(self) -> None:
+        self._brought: set[tuple[str, bytes]] = set()
+
+    def settled(self, algorithm: str, brought: bytes) -> bool:
+        """Whether a whole download had this digest before; from now on one has."""
+        known = (algorithm, brought) in self._brought
+        self._brought.add((algorithm, brought))
+        return known
+
+
 def announced_digest(headers: Mapping[str, str]) -> AnnouncedDigest | None:
     """The best digest of the whole file in the headers of the answer that begins it; None if there is none.
 

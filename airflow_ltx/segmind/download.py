@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ import httpx
 from airflow_ltx import __version__
 from airflow_ltx.exceptions import DownloadFailed
 from airflow_ltx.segmind.announced import Announced, rest_of
+from airflow_ltx.segmind.announced_digest import Doubts
 from airflow_ltx.segmind.clock import now, pause
 from airflow_ltx.segmind.connecting import within_time_limits
 from airflow_ltx.segmind.file_answers import announced_in, check_size, check_status, redirected
@@ -24,6 +26,8 @@ from airflow_ltx.segmind.retry import DOWNLOAD, retrying
 from airflow_ltx.segmind.stopping import check_wanted
 from airflow_ltx.segmind.transport import buildable, shared_ssl_context, timeouts, unlogged
 from airflow_ltx.segmind.watchdog import TimeLimit, time_limit
+
+_log = logging.getLogger(__name__)
 
 MOST_REDIRECTS = 3
 
@@ -43,6 +47,7 @@ def open_download(
     clock: Callable[[], float] = now,
     sleep: Callable[[float], None] = pause,
     stop: threading.Event | None = None,
+    doubts: Doubts | None = None,
     transport: httpx.BaseTransport | None = None,
 ) -> Iterator[tuple[Announced, Iterator[bytes]]]:
     """Open a finished file; yields what was announced and an iterator over its bytes.
@@ -57,6 +62,7 @@ def open_download(
     :param max_bytes: Size above which a file is refused: before its first byte if it is announced.
     :param stop: Once it is set, the connection is cut, however silent the host is, nothing more is asked, and
         ``Stopped`` is raised.
+    :param doubts: That of all attempts at this file. Without it, what is announced is always right.
     :raises DownloadFailed: ``transient`` tells whether the same download may succeed a moment later. Also
         raised by the iterator, if fewer, more or other bytes arrive than were announced.
     """
@@ -70,7 +76,7 @@ def open_download(
             announced = announced_in(response)
         check_size(announced.length, max_bytes, url)
         reading = _Reading(
-            host, announced, response, stack.pop_all(), deadline, max_bytes, clock, sleep, stop
+            host, announced, response, stack.pop_all(), deadline, max_bytes, clock, sleep, stop, doubts
         )
         stack.callback(reading.close)
         yield announced, reading.chunks()
@@ -162,6 +168,7 @@ class _Reading:
         clock: Callable[[], float],
         sleep: Callable[[float], None],
         stop: threading.Event,
+        doubts: Doubts | None,
     ) -> None:
         self._host = host
         self._announced = announced
@@ -172,6 +179,7 @@ class _Reading:
         self._clock = clock
         self._sleep = sleep
         self._stop = stop
+        self._doubts = doubts
         self._length = announced.length
         self._sum = announced.digest.begin() if announced.digest else None
         self._received = 0
@@ -274,11 +282,22 @@ class _Reading:
 
     def _check_digest(self) -> None:
         told = self._announced.digest
-        if told is not None and self._sum is not None and self._sum.digest() != told.value:
-            raise _Over(
-                f"Downloading {without_query(self._host.url)} brought other bytes than its host announced, "
-                f"by their {told.algorithm} in {told.header}. Nothing was saved; downloading again is free."
+        if told is None or self._sum is None or self._sum.digest() == told.value:
+            return
+        shown = without_query(self._host.url)
+        if self._doubts is not None and self._doubts.settled(told.algorithm, self._sum.digest()):
+            _log.warning(
+                "Two downloads of %s brought the same bytes, which are others than its host announced by "
+                "their %s in %s. The announcement is taken to be wrong.",
+                shown,
+                told.algorithm,
+                told.header,
             )
+            return
+        raise _Over(
+            f"Downloading {shown} brought other bytes than its host announced, by their {told.algorithm} in "
+            f"{told.header}. Nothing was saved; downloading again is free."
+        )
 
     def _wrong_length(self) -> str:
         announced = self._length if self._length is not None else "some"

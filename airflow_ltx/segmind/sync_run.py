@@ -21,6 +21,7 @@ from airflow_ltx.exceptions import (
     SegmindError,
     SubmitOutcomeUnknown,
 )
+from airflow_ltx.segmind.announced_digest import Doubts
 from airflow_ltx.segmind.answers import charge, failed_request, submit_error, text_of, whole_text
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.coerce import shown
@@ -173,7 +174,9 @@ def complete(made: Made, config: ClientConfig, stop: threading.Event | None = No
             deadline = now() + DOWNLOAD.budget
             stop = stop or threading.Event()
             controller = retrying(DOWNLOAD, deadline=deadline, sleep=sleeping(stop))
-            fetched: SyncResult = controller(_fetch, made.elsewhere, result, Reach.of(config), deadline, stop)
+            fetched: SyncResult = controller(
+                _fetch, made.elsewhere, result, Reach.of(config), deadline, stop, Doubts()
+            )
             return fetched
     except (DestinationError, DownloadFailed) as error:
         if made.elsewhere is not None:
@@ -218,9 +221,16 @@ def _no_file(response: ApiResponse, model: str) -> SegmindError:
 
 
 def _fetch(
-    output: Output, result: SyncResult, reach: Reach, deadline: float, stop: threading.Event
+    output: Output,
+    result: SyncResult,
+    reach: Reach,
+    deadline: float,
+    stop: threading.Event,
+    doubts: Doubts,
 ) -> SyncResult:
-    source = open_download(output.url, reach=reach, deadline=deadline, sleep=sleeping(stop), stop=stop)
+    source = open_download(
+        output.url, reach=reach, deadline=deadline, sleep=sleeping(stop), stop=stop, doubts=doubts
+    )
     with source as (announced, chunks):
         written = write_whole(result.path, until(stop, chunks))
     return _at_its_place(result, written, output.content_type or announced.content_type)

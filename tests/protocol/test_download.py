@@ -142,8 +142,8 @@ def test_a_flipped_bit_is_seen_where_the_host_tells_a_digest(host: FileHost, hea
 
 def test_flipped_bytes_are_fetched_again_and_never_landed(host: FileHost, tmp_path: Path) -> None:
     told = {**digests(BODY), **MP4, "etag": '"v1"'}
-    flipped = b"\x01" + BODY[1:]
-    half, rest = flipped[: len(BODY) // 2], flipped[len(BODY) // 2 :]
+    flipped, other = b"\x01" + BODY[1:], b"\x02" + BODY[1:]
+    half, rest = other[: len(BODY) // 2], other[len(BODY) // 2 :]
     span = f"bytes {len(half)}-{len(BODY) - 1}/{len(BODY)}"
     url = host.serve(
         answer(200, flipped, **told),
@@ -155,6 +155,16 @@ def test_flipped_bytes_are_fetched_again_and_never_landed(host: FileHost, tmp_pa
     assert landing(url, tmp_path).sha256 == hashlib.sha256(BODY).hexdigest()
     assert len(host.requests) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["the-id.mp4"]
+
+
+def test_a_digest_that_the_same_bytes_never_have_keeps_no_file_from_being_landed(
+    host: FileHost, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = host.serve(answer(200, BODY, **{**digests(b"another file"), **MP4}))
+    assert landing(f"{url}?sig=SIGNED", tmp_path).sha256 == hashlib.sha256(BODY).hexdigest()
+    assert len(host.requests) == 2
+    assert "The announcement is taken to be wrong" in caplog.text
+    assert "SIGNED" not in caplog.text
 
 
 def test_nobody_listening_is_passing() -> None:
