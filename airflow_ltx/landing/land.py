@@ -118,6 +118,7 @@ def land(
     stop: threading.Event | None = None,
     rest: float = 0.0,
     policy: RetryPolicy = LANDING,
+    doubts: Doubts | None = None,
     clock: Callable[[], float] = now,
     sleep: Callable[[float], None] | None = None,
 ) -> Landed:
@@ -131,6 +132,7 @@ def land(
         nothing behind.
     :param rest: Seconds after each 64 KB, for who shares the interpreter.
     :param policy: Which failures are followed by another attempt.
+    :param doubts: What earlier calls have left of them.
     :param sleep: For the pauses between attempts, and within one.
     :raises DownloadFailed: The file host did not give the whole file. Nothing partial is visible.
     :raises DestinationError: The destination refused. Nothing partial is visible.
@@ -141,7 +143,7 @@ def land(
     sleep = sleep or sleeping(stop)
     destination = wish.destination
     place = place_of(destination, Limits(deadline, stop, clock))
-    doubts = Doubts()
+    doubts = doubts or Doubts()
 
     def attempt() -> Landed:
         source = open_download(
@@ -263,6 +265,7 @@ def land_outputs(
     rest: float = 0.0,
     latest: float | None = None,
     policy: RetryPolicy = LANDING,
+    doubts: Doubts | None = None,
     landed: list[Landed] | None = None,
 ) -> tuple[Landed, ...]:
     """Land the first of a request's outputs, or each of them if ``wish.every`` says so; see :func:`land`.
@@ -288,6 +291,7 @@ def land_outputs(
                 stop=stop,
                 rest=rest,
                 policy=policy,
+                doubts=doubts,
             )
         )
     return tuple(landed)

@@ -50,7 +50,8 @@ def within_time_limits(client: httpx.Client) -> httpx.Client:
 
     httpx has no argument for it. Where another version of it keeps its pools elsewhere, it connects as ever.
     """
-    for transport in (client._transport, *client._mounts.values()):
+    mounted = getattr(client, "_mounts", {}).values()
+    for transport in (getattr(client, "_transport", None), *mounted):
         pool = getattr(transport, "_pool", None)
         if isinstance(pool, httpcore.ConnectionPool):
             pool._network_backend = _Connecting()

@@ -21,6 +21,7 @@ from airflow_ltx.landing.land import LANDING, LANDING_LIMIT, land_outputs
 from airflow_ltx.landing.place import place_of
 from airflow_ltx.landing.settings import landing_concurrency
 from airflow_ltx.landing.wish import Wish
+from airflow_ltx.segmind.announced_digest import Doubts
 from airflow_ltx.segmind.clock import apause, now
 from airflow_ltx.segmind.endpoints import ClientConfig
 from airflow_ltx.segmind.expiry import Expiry
@@ -96,6 +97,7 @@ async def land_here(
         rest=_REST,
         latest=latest,
         policy=ONCE,
+        doubts=Doubts(),
         landed=[],
     )
     late = asyncio.create_task(_say_when_late(result.request_id, submitted_at, log))

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -35,6 +35,8 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Name:
         def resolve(host: str, port: int, *args: int, **options: int) -> object:
             if host != "many.example":
                 return real(host, port, *args, **options)
+            if not addresses:
+                raise socket.gaierror(socket.EAI_NONAME, "no such name")
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in addresses]
 
         monkeypatch.setattr(socket, "getaddrinfo", resolve)
@@ -43,27 +45,26 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Name:
     return name
 
 
-@contextmanager
-def black_hole() -> Iterator[int]:
-    """A port of every loopback address at which no connection comes about: its queue is full."""
-    with socket.socket() as full:
-        full.bind(("0.0.0.0", 0))  # noqa: S104 - all of 127.0.0.0/8 is this machine
-        full.listen(0)
-        port = full.getsockname()[1]
-        waiting = [socket.socket() for _ in range(4)]
-        for each in waiting:
-            each.setblocking(False)
-            each.connect_ex(("127.0.0.1", port))
-        time.sleep(0.1)
-        try:
-            yield port
-        finally:
-            for each in waiting:
-                each.close()
-
-
 def many(count: int) -> list[str]:
     return [f"127.0.1.{number}" for number in range(1, count + 1)]
+
+
+@contextmanager
+def black_hole() -> Iterator[int]:
+    """A port at which no connection comes about, of as many addresses as are tried: their queues are full."""
+    with ExitStack() as stack:
+        port = 0
+        for address in many(MOST_ADDRESSES):
+            full = stack.enter_context(socket.socket())
+            full.bind((address, port))
+            full.listen(0)
+            port = full.getsockname()[1]
+            for _ in range(4):
+                waiting = stack.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex((address, port))
+        time.sleep(0.1)
+        yield port
 
 
 @pytest.mark.parametrize(("stop_after", "seconds"), [(0.3, 60.0), (60.0, 0.5)], ids=["stopped", "too late"])
@@ -128,7 +129,7 @@ def test_whichever_address_answers_is_looked_at_before_a_byte_is_sent(named: Nam
         assert host.requests == []
 
 
-def test_a_name_without_an_address_is_a_passing_failure() -> None:
-    with pytest.raises(DownloadFailed) as caught, open_download("http://nowhere.invalid/v", reach=NEAR):
+def test_a_name_without_an_address_is_a_passing_failure(named: Name) -> None:
+    with pytest.raises(DownloadFailed) as caught, open_download(f"http://{named([])}/v", reach=NEAR):
         pass
     assert caught.value.transient is True

@@ -70,6 +70,15 @@ async def test_what_waits_for_its_next_attempt_ends_at_once_when_it_is_cancelled
     assert len(host.requests) == asked > 0
 
 
+async def test_a_digest_that_the_file_never_has_does_not_use_up_the_time(host, tmp_path):
+    content = b"\0\0\0\x18ftypisom" + bytes(20_000)
+    url = host.serve(answer(200, content, content_type="video/mp4", content_md5="1B2M2Y8AsgTpgAmY7PhCfg=="))
+    (landed,), obstacle = await here(tmp_path, url)
+    assert obstacle is None
+    assert landed["size"] == len(content)
+    assert len(host.requests) == 2
+
+
 async def test_what_is_landed_of_several_files_is_not_fetched_again(host, tmp_path):
     first = host.serve(VIDEO, path="/1.mp4")
     second = host.serve(answer(503), answer(503), VIDEO, path="/2.mp4")
