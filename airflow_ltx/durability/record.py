@@ -131,11 +131,14 @@ class Record:
     :param max_tries: The task instance's ``max_tries`` when this was written; another number now means that a
         person cleared the task since.
     :param revision: Counts the writes, so that of two copies the later one is known.
+    :param refused_since: Epoch seconds since which a rate limit refuses the submit that the task came for;
+        what is current is another purchase then. None once anything was dealt with since.
     """
 
     purchases: tuple[Purchase, ...] = ()
     max_tries: int | None = None
     revision: int = 0
+    refused_since: float | None = None
 
     @property
     def current(self) -> Purchase | None:
@@ -173,6 +176,7 @@ class Record:
             purchases=(*others, purchase)[-MOST:],
             max_tries=max_tries,
             revision=self.revision + 1,
+            refused_since=None,
         )
 
     def with_refused(self, purchase: Purchase) -> Record:
@@ -185,6 +189,7 @@ class Record:
             "version": VERSION,
             "max_tries": self.max_tries,
             "revision": self.revision,
+            "refused_since": self.refused_since,
             "purchases": [purchase.to_json() for purchase in self.purchases],
         }
 
@@ -198,6 +203,7 @@ class Record:
                 tuple(Purchase.from_json(told) for told in data["purchases"]),
                 integer_or_none(data["max_tries"]),
                 int(data["revision"]),
+                number_or_none(data.get("refused_since")),
             )
         except (AttributeError, KeyError, TypeError, ValueError, InvalidParameter):
             return None

@@ -10,7 +10,9 @@ from airflow_ltx.durability.decide import was_cleared
 from airflow_ltx.durability.record import Phase, Purchase, Record, later
 from airflow_ltx.durability.store import Everywhere, RecordStore
 from airflow_ltx.durability.task_state import task_state
+from airflow_ltx.exceptions import RateLimited, SegmindError
 from airflow_ltx.request import GivenRequest
+from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.models import SubmittedRequest
 from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, LOOKED_FOR, MAY_BE_BOUGHT, NO_CANCEL
 
@@ -39,6 +41,7 @@ class Attempt:
     :param turned_down: The service refused the submit.
     :param outlet_events: Of the task's context.
     :param patience: Seconds that a submit may wait for the reset of a rate limit; None: some minutes.
+    :param refused_since: Epoch seconds of the first refusal by a rate limit in this try.
     """
 
     ti: Any
@@ -56,6 +59,7 @@ class Attempt:
     turned_down: bool = False
     outlet_events: Any = None
     patience: float | None = None
+    refused_since: float | None = None
     _pushed: dict[str, Any] = field(default_factory=dict)
     _undone: Record | None = None
 
@@ -144,7 +148,8 @@ class Attempt:
     def take_up(self, purchase: Purchase) -> None:
         """Go on with what is on record."""
         self.purchase, self.reused, self.kept = purchase, True, purchase.phase
-        if self.behind or self.cleared or self.record.current != purchase:
+        waited = self.record.refused_since is not None
+        if self.behind or self.cleared or waited or self.record.current != purchase:
             self._keep(purchase)
         self._push_id()
 
@@ -185,11 +190,15 @@ class Attempt:
             self.purchase = otherwise
             self.bought(request.request_id, request.submitted_at)
 
-    def refused(self) -> None:
+    def refused(self, error: SegmindError) -> None:
         """The submit was refused, and nothing is bought: what was there before counts again."""
         self.turned_down = True
         if self._undone is None:
             return
+        if isinstance(error, RateLimited):
+            self.refused_since = now() if self.refused_since is None else self.refused_since
+            # Should no triggerer wait for its turn: what counts again is not what the task had come for.
+            self._undone = replace(self._undone, refused_since=self.refused_since)
         for error in self.stores.write(self._undone):
             self.log.error("That the submit was refused could not be recorded. %s", error.message)
         self.record = self._undone
@@ -270,7 +279,7 @@ class Attempt:
 
     def _without(self, intent: Purchase, revision: int) -> Record:
         """The record as it was before an intent that came to nothing, later than the one that has it."""
-        earlier = replace(self.record, revision=revision + 1)
+        earlier = replace(self.record, revision=revision + 1, refused_since=None)
         if self.record.of(intent.fingerprint) is not None:
             return earlier
         # Only its seed is worth keeping. What was dealt with before is so again: it may be under way.

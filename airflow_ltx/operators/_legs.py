@@ -68,11 +68,19 @@ class RequestLegs(TellsConsumers):
 
         return self._first(context, since_of(event))
 
-    def _first(self, context: Context, refused_since: float | None) -> Any:
+    def _first(self, context: Context, refused_since: float | None, *, turns: bool = True) -> Any:
+        """Obtain a request, and go on with it.
+
+        :param refused_since: Epoch seconds of the first refusal by a rate limit in this try.
+        :param turns: A triggerer can wait for the turn of a submit.
+        """
         from airflow_ltx.operators._landing import is_there
         from airflow_ltx.operators._obtain import obtain
 
         attempt = self._begin(context)
+        attempt.refused_since = refused_since
+        if not turns:
+            attempt.patience = None
         try:
             plan = self._checked(attempt)
             # First: what is wrong with the destination is another thing once something was bought for it.
@@ -85,21 +93,18 @@ class RequestLegs(TellsConsumers):
             there = partial(is_there, plan.destination)
             purchase = obtain(attempt, plan.order, plan.policies, there)
         except SegmindError as error:
-            self._come_back(error, attempt, refused_since)
+            self._come_back(error, attempt)
             fail_before_purchase(error, attempt, self.log)
         return self._go_on(attempt, plan, purchase)
 
-    def _come_back(self, error: SegmindError, attempt: Attempt, since: float | None) -> None:
-        """Defer until a rate limit lets the submit through; return if this is none, or has lasted too long.
-
-        :param since: Epoch seconds of the first refusal in this try; None: this is it.
-        """
+    def _come_back(self, error: SegmindError, attempt: Attempt) -> None:
+        """Defer until a rate limit lets the submit through; return if none does, or for too long."""
         from airflow_ltx.operators._turned_away import turn_for
 
         if not self.deferrable or not isinstance(error, RateLimited):
             return
         timeout = _arguments.seconds("timeout", self.timeout) or DEFAULT_TIMEOUT
-        turn = turn_for(error, attempt, since, timeout)
+        turn = turn_for(error, attempt, timeout)
         if turn is not None:
             self.defer(trigger=turn.trigger, method_name="execute_in_turn", timeout=turn.timeout)
 
@@ -148,16 +153,24 @@ class RequestLegs(TellsConsumers):
         return self._finish(attempt, plan, request, told)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; if the triggerer did not answer, look at the request before giving up: it is paid for."""
+        """Resume; if the triggerer did not answer, look at the request before giving up: it is paid for.
+
+        A submit that was to be sent in its turn is sent.
+        """
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except (TaskDeferralTimeout, TaskDeferralError) as error:
-            from airflow_ltx.triggers.deferral import unanswered, unanswered_search
+            from airflow_ltx.triggers.deferral import unanswered, unanswered_search, unanswered_turn
 
             attempt = self._begin(context)
             # What is wrong with the arguments now is said by the method that goes on.
             with suppress(SegmindError):
                 self._checked(attempt).remember(attempt)
+            since = attempt.record.refused_since
+            if since is not None:
+                self.log.warning(unanswered_turn(error))
+                # Where it cannot be run at all, the next turn would not be waited for either.
+                return self._first(context, since, turns=isinstance(error, TaskDeferralTimeout))
             # An id that only its XCom tells, since the record could not be completed, needs no search.
             request = attempt.deferred_request(self.task_id, self.model)
             if request is None and attempt.searching:
@@ -249,7 +262,7 @@ class RequestLegs(TellsConsumers):
             # With the same seed a search for either finds both, should the first one arrive after all.
             return buy(attempt, plan.order, gone.seed)
         except SegmindError as error:
-            self._come_back(error, attempt, None)
+            self._come_back(error, attempt)
             fail_before_purchase(error, attempt, self.log)
 
     def _recover(self, attempt: Attempt, plan: Plan, intent: Purchase) -> Any:

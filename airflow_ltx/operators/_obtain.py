@@ -122,9 +122,9 @@ def buy(attempt: Attempt, order: Order, drawn: int | None) -> Purchase:
             f" The answer names {error.request_id}." if error.request_id else "",
         )
         return intent
-    except SegmindError:
+    except SegmindError as error:
         attempt.submitting = False
-        attempt.refused()
+        attempt.refused(error)
         raise
     except BaseException as error:
         _interrupted(attempt, order.model, error)

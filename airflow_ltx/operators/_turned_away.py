@@ -25,15 +25,14 @@ class Turn:
     timeout: timedelta
 
 
-def turn_for(error: RateLimited, attempt: Attempt, since: float | None, timeout: float) -> Turn | None:
+def turn_for(error: RateLimited, attempt: Attempt, timeout: float) -> Turn | None:
     """What to defer to after ``error``; None if the time for it is over.
 
-    :param since: Epoch seconds of the first refusal; None: it was this one.
     :param timeout: Seconds from the first refusal.
     """
     from airflow_ltx.triggers.deferral import backstop, turn_trigger
 
-    since = now() if since is None else since
+    since = now() if attempt.refused_since is None else attempt.refused_since
     pause, deadline = error.retry_after or 0.0, since + timeout
     if now() + pause >= deadline:
         error.add(f"That has been so for {now() - since:.0f} s, and timeout is {timeout:g} s.")

@@ -114,6 +114,11 @@ def unanswered(request: Request, error: Exception) -> RequestEvent:
     )
 
 
+def unanswered_turn(error: Exception) -> str:
+    """As :func:`unanswered`, for a submit that a rate limit refused: a line for the log."""
+    return f"The turn of this task's submit was not waited for: {_why(error)}. It is sent now."
+
+
 def unanswered_search(error: Exception) -> dict[str, Any]:
     """As :func:`unanswered`, for the search of a lost request."""
     from airflow_ltx.durability.recovery import Fate, Verdict

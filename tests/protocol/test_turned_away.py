@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_ltx.emulator import FaultRule
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("no_hold")
 PROMPT = (
     "A lighthouse on a cliff at dusk, waves far below, slow aerial shot towards the lantern as it lights up"
 )
+USUAL = {"task_id": "t", "prompt": PROMPT, "poll_interval": 0.05, "timeout": 60}
 
 
 @pytest.fixture(autouse=True)
@@ -30,11 +32,7 @@ def no_memory(monkeypatch):
 
 
 def video(**arguments) -> TaskRun:
-    return TaskRun(
-        lambda: LTXSubmitOperator(
-            **{"task_id": "t", "prompt": PROMPT, "poll_interval": 0.05, "timeout": 60, **arguments}
-        )
-    )
+    return TaskRun(lambda: LTXSubmitOperator(**{**USUAL, **arguments}))
 
 
 def refuse(segmind, seconds: float, times: int | None = 1) -> None:
@@ -111,6 +109,66 @@ def test_a_retry_after_a_refusal_buys_one(segmind):
     _clients._clients.clear()
     result = run.try_once()
     assert bought(segmind) == [result["request_id"]]
+
+
+@pytest.mark.parametrize("reason", ["TRIGGER_FAILURE", "TRIGGER_TIMEOUT"])
+@pytest.mark.parametrize("now_wanted", [{"prompt": f"{PROMPT}, in fog"}, {"on_clear": "regenerate"}])
+def test_what_is_left_behind_is_not_taken_for_what_no_triggerer_waited_for(segmind, told, reason, now_wanted):
+    how = {}
+    run = TaskRun(lambda: LTXSubmitOperator(**{**USUAL, **how}))
+    with pytest.raises(ZeroDivisionError):
+        run.try_with(lambda deferral: 1 / 0)
+    (earlier,) = bought(segmind)
+    how |= now_wanted
+    run.clear()
+    refuse(segmind, 30)
+
+    def answer(deferral: TaskDeferred):
+        if deferral.method_name != "execute_in_turn":
+            return {"event": asyncio.run(run.fire(deferral))}
+        # The next leg is another process, and the limit's minute is over.
+        _clients._accounts.clear()
+        _clients._clients.clear()
+        return TriggerFailureReason[reason].value
+
+    result = run.try_with(answer)
+    assert bought(segmind) == [earlier, result["request_id"]]
+    assert result["reused"] is False
+    assert "The turn of this task's submit was not waited for" in told()
+
+
+def test_turns_that_no_triggerer_can_wait_for_end_with_the_timeout(segmind, later):
+    refuse(segmind, 100, None)
+    run = video(timeout=600)
+
+    def answer(deferral: TaskDeferred):
+        later(250)
+        return TriggerFailureReason.TRIGGER_TIMEOUT.value
+
+    with pytest.raises(RateLimited, match="timeout is 600 s"):
+        run.try_with(answer)
+    assert len(run.deferred) == 2
+    assert bought(segmind) == []
+
+
+def test_a_turn_that_was_waited_for_in_an_earlier_try_is_not_the_next_ones(segmind):
+    how = {}
+    run = TaskRun(lambda: LTXSubmitOperator(**{**USUAL, **how}))
+
+    def try_until_it_waits() -> None:
+        with pytest.raises(ZeroDivisionError):
+            run.try_with(lambda deferral: 1 / 0)
+
+    segmind.configure(inference_seconds=100)
+    try_until_it_waits()
+    how["prompt"] = f"{PROMPT}, in fog"
+    refuse(segmind, 30)
+    try_until_it_waits()
+    assert run.record["refused_since"] is not None
+    del how["prompt"]
+    try_until_it_waits()
+    assert run.record["refused_since"] is None
+    assert [deferral.method_name for deferral in run.deferred][1:] == ["execute_in_turn", "execute_complete"]
 
 
 @pytest.mark.parametrize("payload", [None, {}, {"since": "x"}, {"since": True}, "x"])
