@@ -44,6 +44,7 @@ class Purchase:
     :param seed: The seed that was drawn for it; None if the author gave one, or the model takes none.
     :param made: Hashes of files that the task instance made before, by which it knows them as its own.
     :param request_id: None for an intent, and for what was refused.
+    :param named: The id that a broken answer to its submit named, before it was known whether it is one.
     :param others: Ids of earlier requests of the task instance, which it is not, should it have to be found.
     :param try_number: The try that bought it.
     :param cost: What it cost, as far as the service has told.
@@ -63,6 +64,7 @@ class Purchase:
     others: tuple[str, ...] = ()
     made: tuple[str, ...] = ()
     request_id: str | None = None
+    named: str | None = None
     submitted_at: float | None = None
     try_number: int | None = None
     cost: float | None = None
@@ -100,7 +102,7 @@ class Purchase:
     def from_json(cls, told: Mapping[str, Any]) -> Self:
         """Read one; raises whatever it stumbles over."""
         marks, result, request_id = told["marks"], told.get("result"), told.get("request_id")
-        before = told.get("instead_of")
+        before, named = told.get("instead_of"), told.get("named")
         purchase = cls(
             phase=Phase(told["phase"]),
             fingerprint=_text(told["fingerprint"]),
@@ -112,14 +114,15 @@ class Purchase:
             others=tuple(check_request_id(other) for other in told.get("others") or ()),
             made=tuple(_text(sha256) for sha256 in told.get("made") or ()),
             request_id=None if request_id is None else check_request_id(_text(request_id)),
+            named=None if named is None else check_request_id(named),
             submitted_at=number_or_none(told.get("submitted_at")),
             try_number=integer_or_none(told.get("try_number")),
             cost=number_or_none(told.get("cost")),
             result=dict(result) if isinstance(result, Mapping) else None,
             instead_of=None if before is None else cls.from_json(before),
         )
-        named = purchase.request_id is not None and purchase.submitted_at is not None
-        if not named and purchase.phase not in (Phase.INTENT, Phase.FAILED):
+        bought = purchase.request_id is not None and purchase.submitted_at is not None
+        if not bought and purchase.phase not in (Phase.INTENT, Phase.FAILED):
             raise ValueError(told)
         return purchase
 

@@ -168,6 +168,11 @@ class Attempt:
         )
         self._push_id()
 
+    def names(self, request_id: str) -> None:
+        """A broken answer to the submit names an id: whoever looks for its request asks for it first."""
+        if self.purchase is not None:
+            self._keep(replace(self.purchase, named=request_id))
+
     def resume_intent(self, intent: Purchase) -> None:
         """Go on with a submit of an earlier leg, or try, whose answer is missing."""
         self.purchase, self.kept = intent, Phase.INTENT

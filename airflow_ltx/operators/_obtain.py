@@ -22,6 +22,7 @@ from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
 if TYPE_CHECKING:
     from airflow_ltx.durability.order import Order
     from airflow_ltx.operators._attempt import Attempt
+    from airflow_ltx.segmind.models import SubmittedRequest
 
 
 _OTHER = (
@@ -110,7 +111,7 @@ def buy(attempt: Attempt, order: Order, drawn: int | None) -> Purchase:
     attempt.submitting = True
     attempt.hook.what_then = attempt.from_now_on
     try:
-        request = attempt.hook.submit(order.model, order.body(seed), patience=attempt.patience)
+        request = _send(attempt, order, seed, intent.intent_at)
     except SubmitOutcomeUnknown as error:
         if attempt.kept is None:
             raise
@@ -121,7 +122,7 @@ def buy(attempt: Attempt, order: Order, drawn: int | None) -> Purchase:
             error.said or error.message,
             f" The answer names {error.request_id}." if error.request_id else "",
         )
-        return intent
+        return attempt.purchase or intent
     except SegmindError as error:
         attempt.submitting = False
         attempt.refused(error)
@@ -139,6 +140,18 @@ def buy(attempt: Attempt, order: Order, drawn: int | None) -> Purchase:
     if then != attempt.from_now_on(request.request_id):
         attempt.log.warning("Request %s: %s", request.request_id, then)
     return attempt.purchase or intent
+
+
+def _send(attempt: Attempt, order: Order, seed: int | None, at: float) -> SubmittedRequest:
+    try:
+        return attempt.hook.submit(order.model, order.body(seed), patience=attempt.patience)
+    except SubmitOutcomeUnknown as error:
+        from airflow_ltx.operators._named import bought_after_all
+
+        request = bought_after_all(attempt, error, order.model, at)
+        if request is None:
+            raise
+        return request
 
 
 def holds(landed: Purchase | None, is_there: Callable[[Mapping[str, Any]], bool]) -> bool:

@@ -10,8 +10,9 @@ from airflow_ltx.durability.looking import Telling, look_up
 from airflow_ltx.durability.record import Phase
 from airflow_ltx.durability.recovery import Fate, Lookup, Verdict, Wanted
 from airflow_ltx.durability.task_state import KEY
-from airflow_ltx.exceptions import SubmitOutcomeUnknown
+from airflow_ltx.exceptions import SegmindError, SubmitOutcomeUnknown
 from airflow_ltx.failure import raise_to_airflow
+from airflow_ltx.operators._named import is_known
 from airflow_ltx.operators._obtain import holds, intent_to
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.moments import utc_text
@@ -41,6 +42,20 @@ def wanted_of(purchase: Purchase) -> Wanted:
 
 def look_on_worker(attempt: Attempt, purchase: Purchase, deadline: float) -> Verdict:
     """Look until the request is found or ``deadline`` (epoch seconds) has passed; at least once."""
+    obstacle = None
+    if purchase.named is not None:
+        try:
+            if is_known(attempt, purchase.named):
+                return Verdict(Fate.FOUND, purchase.named)
+        except SegmindError as error:
+            obstacle = error.message
+    verdict = _look_into_history(attempt, purchase, deadline)
+    if obstacle is not None and verdict.fate is Fate.ABSENT:
+        return Verdict(Fate.UNCLEAR, reason=f"{verdict.reason}, and the id that the answer named: {obstacle}")
+    return verdict
+
+
+def _look_into_history(attempt: Attempt, purchase: Purchase, deadline: float) -> Verdict:
     client = attempt.hook.get_conn()
     # What is read again and again needs no patience with one reading.
     again = now() < deadline
@@ -63,10 +78,11 @@ def found(attempt: Attempt, intent: Purchase, request_id: str, several: str | No
     attempt.bought(request_id, intent.intent_at)
     metrics.purchased(intent.model)
     attempt.submitting = False
+    where = "by the id that its answer named" if request_id == intent.named else "in the account's history"
     attempt.log.info(
-        "Found request %s in the account's history: bought by the submit of %s, whose answer was lost. "
-        "Nothing is bought. %s",
+        "Found request %s %s: bought by the submit of %s, whose answer was lost. Nothing is bought. %s",
         request_id,
+        where,
         utc_text(intent.intent_at),
         attempt.next_try(request_id),
     )
@@ -129,6 +145,8 @@ def given_up(attempt: Attempt, intent: Purchase, verdict: Verdict, *, resubmit: 
     :raises SubmitOutcomeUnknown: Retryable; each retry looks again.
     """
     when = f"The submit of {intent.model} at {utc_text(intent.intent_at)} got no answer"
+    if intent.named is not None:
+        when += f" but a broken one, which names request {intent.named}"
     if verdict.fate is Fate.ABSENT and resubmit and over:
         attempt.log.warning(
             "%s, and the account's history knows nothing of it (%s). on_orphaned_intent is 'resubmit': "

@@ -256,20 +256,59 @@ def test_without_a_seed_a_row_that_comes_sooner_is_not_taken_for_ones_own(segmin
     assert segmind.ledger.submissions[0].request_id == sibling
 
 
-def test_an_id_that_is_in_a_broken_answer_is_told(segmind, told, monkeypatch):
+@pytest.fixture
+def broken_answer(segmind, monkeypatch):
+    """The first submit is answered with a 500 that names an id: the request's, or another one."""
     submit = SegmindHook.submit
-    known = []
+    named = []
 
-    def answered_by_half(self, model, parameters, **options):
-        bought = submit(self, model, parameters, **options)
-        known.append(bought.request_id)
-        body = {"request_id": bought.request_id, "error": "upstream"}
-        answer = ApiResponse(500, {}, json.dumps(body).encode())
-        return read_submit(answer, model, sent_at=0.0)
+    def begin(request_id: str | None = None) -> list[str]:
+        def answered_by_half(self, model, parameters, **options):
+            bought = submit(self, model, parameters, **options)
+            if named:
+                return bought
+            named.append(request_id or bought.request_id)
+            body = {"request_id": named[0], "error": "upstream"}
+            return read_submit(ApiResponse(500, {}, json.dumps(body).encode()), model, sent_at=0.0)
 
-    monkeypatch.setattr(SegmindHook, "submit", answered_by_half)
-    clip().try_once()
-    assert f"The answer names {known[0]}" in told()
+        monkeypatch.setattr(SegmindHook, "submit", answered_by_half)
+        return named
+
+    segmind.configure(history_lag_seconds=1000.0)
+    return begin
+
+
+@pytest.mark.parametrize("state", [True, False])
+@pytest.mark.parametrize("policy", ["fail", "resubmit"])
+def test_an_id_that_is_in_a_broken_answer_is_taken_up(segmind, told, broken_answer, policy, state):
+    named = broken_answer()
+    run = clip(state=state, timeout=5, on_orphaned_intent=policy)
+    result = run.try_once()
+    assert named == [result["request_id"]] == [entry.request_id for entry in segmind.ledger.submissions]
+    assert run.ti.xcom["request_id"] == named[0]
+    assert f"It names request {named[0]}, and the service knows it: it is bought." in told()
+
+
+def test_an_id_that_could_not_be_asked_for_is_asked_for_again(segmind, told, monkeypatch, broken_answer):
+    monkeypatch.setattr("airflow_ltx.operators._named._LOOKED_FOR", 0.1)
+    segmind.add_faults("status:before:503*inf")
+    named = broken_answer()
+    run = video(timeout=0.5, on_orphaned_intent="resubmit")
+    with pytest.raises(SubmitOutcomeUnknown, match="the id that the answer named") as caught:
+        run.try_once()
+    assert f"which names request {named[0]}" in caught.value.message
+    assert run.purchases[-1]["named"] == named[0]
+    segmind.set_faults()
+    assert run.try_once()["request_id"] == named[0]
+    assert f"Found request {named[0]} by the id that its answer named" in told()
+    assert len(segmind.ledger.submissions) == 1
+
+
+def test_an_id_in_a_broken_answer_that_the_service_does_not_know_is_no_request(segmind, broken_answer):
+    broken_answer("a-gateways-own-id")
+    segmind.configure(history_lag_seconds=0.0)
+    result = video().try_once()
+    assert [entry.request_id for entry in segmind.ledger.submissions] == [result["request_id"]]
 
 
 def test_what_was_found_is_taken_up_though_its_record_is_gone(segmind, tmp_path):
