@@ -38,7 +38,7 @@ def bought_after_all(
     :param at: Epoch seconds just before the submit.
     """
     request_id = error.request_id
-    if request_id is None or request_id in attempt.record.ids:
+    if request_id is None or attempt.record.knows(request_id):
         return None
     attempt.names(request_id)
     try:
@@ -50,8 +50,8 @@ def bought_after_all(
         return None
     metrics.purchased(model)
     attempt.log.warning(
-        "The answer to the submit of %s was broken (%s). It names request %s, and the service knows it: it is "
-        "bought. %s",
+        "The answer to the submit of %s was broken (%s). It names request %s, and the service knows it: it "
+        "is bought. %s",
         model,
         error.said or error.message,
         request_id,

@@ -137,6 +137,24 @@ def test_what_is_left_behind_is_not_taken_for_what_no_triggerer_waited_for(segmi
     assert "The turn of this task's submit was not waited for" in told()
 
 
+def test_the_time_of_refusals_counts_on_where_a_lost_submit_was_given_up_before(segmind, later, monkeypatch):
+    monkeypatch.setattr("airflow_ltx.operators._turned_away.PATIENCE", 0.0)
+    segmind.add_faults("submit:before:reset")
+    refuse(segmind, 30, None)
+    run = TaskRun(lambda: LTXSubmitOperator(**{**USUAL, "on_orphaned_intent": "resubmit"}))
+
+    def answer(deferral: TaskDeferred):
+        if deferral.method_name == "execute_in_turn":
+            later(40)
+            return {"event": {"version": 1, "since": deferral.trigger.since}}
+        later(61)
+        return {"event": asyncio.run(run.fire(deferral))}
+
+    with pytest.raises(RateLimited, match="timeout is 60 s"):
+        run.try_with(answer)
+    assert [deferral.method_name for deferral in run.deferred] == ["execute_recovered", "execute_in_turn"]
+
+
 def test_turns_that_no_triggerer_can_wait_for_end_with_the_timeout(segmind, later):
     refuse(segmind, 100, None)
     run = video(timeout=600)
