@@ -10,7 +10,7 @@ from typing import Any, Self
 from airflow_ltx.exceptions import InvalidParameter
 from airflow_ltx.segmind.models import SubmittedRequest
 from airflow_ltx.segmind.numbers import integer_or_none, number_or_none
-from airflow_ltx.segmind.protocol import check_request_id
+from airflow_ltx.segmind.protocol import bare_id, check_request_id
 
 VERSION = 1
 
@@ -164,6 +164,10 @@ class Record:
         """Of all requests of the task instance that are remembered, the latest last."""
         told = [name for p in self.purchases for name in (*p.others, p.request_id) if name is not None]
         return tuple(dict.fromkeys(told))
+
+    def knows(self, request_id: str) -> bool:
+        """Whether it is one of :attr:`ids`."""
+        return bare_id(request_id) in map(bare_id, self.ids)
 
     @property
     def made(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from airflow_ltx.exceptions import RateLimited, SegmindError
 from airflow_ltx.segmind.history import HistoryFilters
 from airflow_ltx.segmind.models import HistoryEntry, HistoryPage
 from airflow_ltx.segmind.polling import DENIED_GRACE
+from airflow_ltx.segmind.protocol import bare_id
 
 PER_PAGE = 100
 MOST_PAGES = 50
@@ -124,10 +125,15 @@ class Search:
         """Whether all that could be the request was read, so that no match means that there is none."""
         return self.ended and not self.cut and not self.unclear and not self.found
 
+    @property
+    def ids(self) -> list[str]:
+        """Of what was found, as the history writes them."""
+        return sorted(entry.request_id for entry in self.found.values())
+
     def why(self) -> str:
         """Why there is no match, or which one it is of several."""
         if len(self.found) > 1:
-            ids = ", ".join(sorted(self.found))
+            ids = ", ".join(self.ids)
             several = f"{len(self.found)} requests with the same body were made then ({ids}), and "
             return several + (
                 "with the same seed they are the same video: the nearest in time is taken"
@@ -138,7 +144,7 @@ class Search:
             return f"the account made more than {MOST_PAGES * PER_PAGE} requests since then"
         if self.found and not self.unclear:
             return (
-                f"{', '.join(self.found)} has the same body, and may be somebody else's whose row came sooner"
+                f"{', '.join(self.ids)} has the same body, and may be somebody else's whose row came sooner"
             )
         if self.unclear:
             rows = "row of the history does" if self.unclear == 1 else "rows of the history do"
@@ -147,7 +153,7 @@ class Search:
 
     def _look_at(self, entry: HistoryEntry) -> None:
         wanted = self.wanted
-        if entry.request_id in wanted.others:
+        if bare_id(entry.request_id) in map(bare_id, wanted.others):
             return
         if entry.model is not None and entry.model != wanted.model:
             return
@@ -159,7 +165,7 @@ class Search:
         if not known or (entry.created_at is None and not wanted.seeded):
             self.unclear += 1
         else:
-            self.found[entry.request_id] = entry
+            self.found[bare_id(entry.request_id)] = entry
 
 
 class Fate(StrEnum):
@@ -258,7 +264,7 @@ class Lookup:
 
     def _judge(self, search: Search, now: float, draw: float) -> None:
         settled = self._began >= self.wanted.settled
-        self._seen.update(search.found)
+        self._seen.update(search.ids)
         if search.match is not None and settled:
             several = search.why() if len(search.found) > 1 else None
             self._end = Verdict(Fate.FOUND, search.match.request_id, several)

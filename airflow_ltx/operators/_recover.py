@@ -104,7 +104,7 @@ def intent_left(attempt: Attempt, order: Order, verdict: Verdict) -> Purchase | 
         error.retryable = True
         raise error
     if current is not None and current.phase is not Phase.INTENT:
-        if verdict.request_id is not None and verdict.request_id not in attempt.record.ids:
+        if verdict.request_id is not None and not attempt.record.knows(verdict.request_id):
             attempt.log.warning(
                 "The record was changed while request %s was looked for, and found: it is left as it is, and "
                 "billed.",

@@ -26,7 +26,14 @@ from airflow_ltx.segmind.moments import moment_or_none
 from airflow_ltx.segmind.numbers import number_or_none
 from airflow_ltx.segmind.outputs import find_outputs
 from airflow_ltx.segmind.plain import parsed
-from airflow_ltx.segmind.protocol import LONGEST_WORD, REQUEST_ID, ApiRequest, ApiResponse, check_request_id
+from airflow_ltx.segmind.protocol import (
+    LONGEST_WORD,
+    REQUEST_ID,
+    ApiRequest,
+    ApiResponse,
+    bare_id,
+    check_request_id,
+)
 from airflow_ltx.segmind.redact import quote_service
 
 T = TypeVar("T")
@@ -234,8 +241,7 @@ def _joined(rows: list[Any], request_id: str, secret: str | None) -> HistoryEntr
 
 
 def _same(named: object, request_id: str) -> bool:
-    # The service writes its ids with dashes in some places and without in others.
-    return isinstance(named, str) and named.replace("-", "").lower() == request_id.replace("-", "").lower()
+    return isinstance(named, str) and bare_id(named) == bare_id(request_id)
 
 
 def _entry(row: object, secret: str | None) -> HistoryEntry | None:

@@ -123,6 +123,11 @@ def check_request_id(request_id: object) -> str:
     return request_id
 
 
+def bare_id(request_id: str) -> str:
+    """An id as it is compared: the service writes it with dashes in some places and without in others."""
+    return request_id.replace("-", "").lower()
+
+
 def named_id(headers: Mapping[str, str]) -> str | None:
     """The request's id, where the headers of an answer name it."""
     text = headers.get("x-request-id", "").strip()

@@ -41,6 +41,20 @@ def test_the_request_is_known_by_its_body():
     assert found.match.request_id == "a"
 
 
+@pytest.mark.parametrize("own", ["47411f110c6fa4fe05dcb9ffed2c1962", "47411F11-0C6F-A4FE-05DC-B9FFED2C1962"])
+def test_an_earlier_request_of_the_task_is_not_it_however_its_id_is_written(own):
+    wanted = replace(WANTED, others=(own,))
+    assert search(wanted, [row("47411f11-0c6f-a4fe-05dc-b9ffed2c1962")]).complete
+    assert search(wanted, [row("47411f110c6fa4fe05dcb9ffed2c1962")]).complete
+
+
+def test_one_request_whose_id_is_written_in_two_ways_is_one():
+    body = {"prompt": "a lighthouse"}
+    found = search(UNSEEDED, [row("aa-bb", body=body), row("aabb", body=body)])
+    assert found.match is not None
+    assert found.ids == ["aabb"]
+
+
 def test_numbers_and_order_that_the_history_writes_otherwise_are_the_same_body():
     found = search(WANTED, [row("a", body={"seed": 77.0, "cfg": 3.0, "prompt": "a lighthouse"})])
     assert found.match is not None
