@@ -10,6 +10,10 @@ from pathlib import PurePath
 from typing import Any
 
 from airflow_ltx.exceptions import InvalidParameter
+from airflow_ltx.segmind.coerce import shown
+
+LONGEST = 366 * 24 * 3600
+"""Seconds. Airflow and Python count no dates without end, and would say so only after the purchase."""
 
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 # Most of them nothing that the service takes, which is said best when the DAG is parsed.
@@ -37,7 +41,9 @@ def literals(values: Mapping[str, Any], template_ext: Sequence[str]) -> dict[str
 
 
 def seconds(name: str, value: Any) -> float | None:
-    """A span of time, as a number or a ``timedelta``, in seconds above 0. None stays None.
+    """A span of time, as a number or a ``timedelta``, in seconds above 0 and up to :data:`LONGEST`.
+
+    None stays None.
 
     :raises InvalidParameter: It is none.
     """
@@ -45,9 +51,12 @@ def seconds(name: str, value: Any) -> float | None:
         return None
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST:
         raise InvalidParameter(
-            [f"{name} is {value!r}; it must be a number of seconds above 0, or a timedelta"]
+            [
+                f"{name} is {shown(value)}; it must be a number of seconds above 0 and at most {LONGEST} (a "
+                "year), or a timedelta"
+            ]
         )
     return float(value)
 

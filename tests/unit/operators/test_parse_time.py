@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 
 import pytest
@@ -31,6 +32,11 @@ PROMPT = "A lighthouse at dusk"
         ({"prompt": None}, "prompt is None"),
         ({"timeout": 0}, "timeout is 0"),
         ({"timeout": "20"}, "timeout is '20'"),
+        ({"timeout": sys.maxsize}, "timeout is 9223372036854775807; it must be a number"),
+        ({"timeout": 10**400}, "and at most 31622400 (a year)"),
+        ({"timeout": timedelta.max}, "timeout is 86400000000000.0"),
+        ({"timeout": float("nan")}, "timeout is nan"),
+        ({"poll_interval": 1e14}, "poll_interval is 1"),
         ({"poll_interval": -1}, "poll_interval is -1"),
         ({"land_in": "moon", "destination": "file:///x/"}, "land_in is 'moon'"),
         ({"land_in": "triggerer", "destination": "file:///x/"}, "land_in is 'triggerer'"),
@@ -77,6 +83,7 @@ def test_several_wrong_values_are_named_at_once():
         {"destination": "file:///data/{{ ds }}/"},
         {"extra": {"new": "{{ ds }}"}},
         {"timeout": timedelta(minutes=5), "poll_interval": 2.5},
+        {"timeout": timedelta(days=366), "poll_interval": 31622400},
     ],
 )
 def test_what_is_not_known_yet_is_left_to_the_worker(arguments):
