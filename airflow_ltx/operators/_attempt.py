@@ -36,6 +36,7 @@ class Attempt:
     :param fresh: It was bought by this very leg.
     :param kept: Its phase as the stores have it.
     :param behind: One of the stores missed what another one has.
+    :param unread: There is a destination, and the record there could not be read.
     :param submitting: A submit is under way: whether it bought is not known.
     :param completed: The request is over; what remains is to fetch its file.
     :param turned_down: The service refused the submit.
@@ -54,6 +55,7 @@ class Attempt:
     fresh: bool = False
     kept: Phase | None = None
     behind: bool = False
+    unread: bool = False
     submitting: bool = False
     completed: bool = False
     turned_down: bool = False
@@ -271,6 +273,8 @@ class Attempt:
             )
         if self.kept is not None:
             return _TAKES_UP
+        if self.unread:
+            return "Its record could not be read: a retry reads it, and takes up this request."
         why = (
             "This Airflow keeps no record between tries (that needs 3.3, or a destination)"
             if not self.stores.stores

@@ -22,6 +22,7 @@ from airflow_ltx.operators._lifecycle import (
     name_what_was_bought,
 )
 from airflow_ltx.segmind.clock import now
+from airflow_ltx.segmind.coerce import check_slug
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -82,9 +83,9 @@ class RequestLegs(TellsConsumers):
         if not turns:
             attempt.patience = None
         try:
+            # First: whatever is wrong is another thing once something was bought.
+            self._remember(attempt)
             plan = self._checked(attempt)
-            # First: what is wrong with the destination is another thing once something was bought for it.
-            plan.remember(attempt)
             check_mapped(context, plan.destination)
             plan.prepare(attempt)
             if self.deferrable:
@@ -117,8 +118,8 @@ class RequestLegs(TellsConsumers):
         verdict = from_payload(event)
         attempt = self._begin(context, verdict.request_id)
         try:
+            self._remember(attempt)
             plan = self._checked(attempt)
-            plan.remember(attempt)
             intent = intent_left(attempt, plan.order, verdict)
             if intent is not None and verdict.fate is not Fate.FOUND:
                 # Time has passed since, and a look is free. It is short, and does not undo a doubt.
@@ -144,8 +145,9 @@ class RequestLegs(TellsConsumers):
         request = SubmittedRequest(told.request_id, told.model or self.model, at)
         attempt.resume(request, None)
         try:
+            self._remember(attempt)
+            attempt.resume(request, None)
             plan = self._checked(attempt, calls=False)
-            plan.remember(attempt)
             attempt.resume(request, intent_to(attempt, plan.order, None, at))
             told = look_again(attempt.hook, request, told, self.log)
         except SegmindError as error:
@@ -165,7 +167,7 @@ class RequestLegs(TellsConsumers):
             attempt = self._begin(context)
             # What is wrong with the arguments now is said by the method that goes on.
             with suppress(SegmindError):
-                self._checked(attempt).remember(attempt)
+                self._remember(attempt)
             since = attempt.record.refused_since
             if since is not None:
                 self.log.warning(unanswered_turn(error))
@@ -200,6 +202,19 @@ class RequestLegs(TellsConsumers):
         self._attempt = attempt
         return attempt
 
+    def _remember(self, attempt: Attempt) -> None:
+        """Heed the record at the destination.
+
+        :raises SegmindError: It cannot be read.
+        """
+        from airflow_ltx.operators._plan import remember
+
+        attempt.unread = self.destination is not None
+        destination = destination_of(self.destination, self.destination_conn_id, self.land_in)
+        if destination is not None:
+            remember(attempt, destination)
+        attempt.unread = False
+
     def _checked(self, attempt: Attempt, *, calls: bool = True) -> Plan:
         """Check what was rendered, and that the connection can work.
 
@@ -210,6 +225,8 @@ class RequestLegs(TellsConsumers):
         from airflow_ltx.operators._policies import policies_of
 
         self._check_arguments()
+        # What is on record must be readable, also for what stands in the place of a slug.
+        check_slug(self.model)
         plan = Plan(
             order=Order(self.model, self._request_parameters(), self.draw_seed),
             wish=wish_of(

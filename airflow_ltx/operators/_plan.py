@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from airflow_ltx.operators._attempt import Attempt
 
 
+def remember(attempt: Attempt, destination: Destination) -> None:
+    """Keep the record beside the destination, too, and heed what is there.
+
+    :raises SegmindError: It cannot be read.
+    """
+    from airflow_ltx.landing.place import place_of
+
+    attempt.keep_in(FileStore(place_of(destination), destination.directory, Whose.of(attempt.ti)))
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One leg's wishes. Templates are rendered anew for each leg, and may say something else then.
@@ -37,18 +47,6 @@ class Plan:
     def destination(self) -> Destination | None:
         """Where the files go."""
         return None if self.wish is None else self.wish.destination
-
-    def remember(self, attempt: Attempt) -> None:
-        """Keep the record beside the destination, too, and heed what is there.
-
-        :raises SegmindError: It cannot be read.
-        """
-        if self.wish is not None:
-            from airflow_ltx.landing.place import place_of
-
-            destination = self.wish.destination
-            store = FileStore(place_of(destination), destination.directory, Whose.of(attempt.ti))
-            attempt.keep_in(store)
 
     def prepare(self, attempt: Attempt) -> None:
         """Check, before money is spent, that the destination can be used from here.

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException
 from complaints import PROMPT, SIGNATURE, SIGNED, second_of
 
 from airflow_ltx.exceptions import InvalidParameter
 from airflow_ltx.operators.ltx import LTXSubmitOperator
+from airflow_ltx.operators.segmind import SegmindSubmitOperator
 from airflow_ltx.segmind.ltx import PARAMETERS
 from runner import TaskRun
 
@@ -199,3 +201,24 @@ def test_what_the_service_finds_wrong_later_is_not_billed(bench, wrong, deferrab
     assert "Failed requests are not billed. A retry submits a new request" in said
     assert len(bench.segmind.ledger.submissions) == run.tries
     assert bench.bought() == []
+
+
+@pytest.mark.usefixtures("no_hold")
+@pytest.mark.parametrize("model", [None, 7, "no slug", ["ltx-video"]])
+def test_a_model_that_is_no_slug_is_named_and_leaves_the_record_readable(segmind, model):
+    how = {"model": model}
+
+    class Native(SegmindSubmitOperator):
+        """As with a DAG that renders templates as native objects."""
+
+        def render_template_fields(self, context, jinja_env=None):
+            super().render_template_fields(context, jinja_env)
+            self.model = how["model"]
+
+    parameters = {"prompt": PROMPT}
+    run = TaskRun(lambda: Native(task_id="t", model="{{ ds }}", parameters=parameters, poll_interval=0.05))
+    with pytest.raises(AirflowFailException, match="it must be the model's slug"):
+        run.try_once()
+    how["model"] = "wan-2.2-t2v-fast"
+    run.clear()
+    assert run.try_once()["model"] == "wan-2.2-t2v-fast"
