@@ -92,17 +92,17 @@ def found(attempt: Attempt, intent: Purchase, request_id: str, several: str | No
 def intent_left(attempt: Attempt, order: Order, verdict: Verdict) -> Purchase | None:
     """The submit that a search was for; None if the record says by now what became of it.
 
-    :raises SubmitOutcomeUnknown: The record is gone, and the search has found nothing.
+    :raises SubmitOutcomeUnknown: For good. The record is gone, and the search has found nothing.
     """
     current = attempt.record.current
     if current is None and verdict.request_id is None:
-        error = SubmitOutcomeUnknown(
+        # Final: a retry would find no record either, and buy.
+        raise SubmitOutcomeUnknown(
             f"The record of the submit of {order.model} is gone, and the account's history does not tell "
             f"what became of it ({verdict.reason}). A request may exist and be billed; nothing was bought in "
-            "its place."
+            "its place. Look into the Segmind console. If it shows none of that time, clear the task: it "
+            "buys then."
         )
-        error.retryable = True
-        raise error
     if current is not None and current.phase is not Phase.INTENT:
         if verdict.request_id is not None and not attempt.record.knows(verdict.request_id):
             attempt.log.warning(

@@ -324,8 +324,9 @@ def test_nothing_is_bought_if_the_record_is_gone_and_nothing_was_found(segmind, 
     segmind.configure(history_lag_seconds=1000.0)
     segmind.add_faults("submit:after:reset")
     run = changing(lambda: {"destination": next(folders), "timeout": 0.5}, state=False)
-    with pytest.raises(SubmitOutcomeUnknown, match="is gone"):
+    with pytest.raises(AirflowFailException, match=r"is gone.*clear the task: it buys then") as caught:
         run.try_once()
+    assert isinstance(caught.value.__cause__, SubmitOutcomeUnknown)
     assert len(segmind.ledger.submissions) == 1
 
 
