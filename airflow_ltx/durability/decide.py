@@ -125,8 +125,8 @@ def _course(
         case _ if not cleared:
             return Decision(
                 Step.FAIL,
-                f"Of {mine.name}, which was billed, nothing can be collected. No retry buys another one; "
-                "clearing the task does",
+                f"Of {mine.name}, which was billed{'' if mine.cost else ' if it completed'}, nothing can be "
+                "collected. No retry buys another one; clearing the task does",
                 mine,
                 left,
             )

@@ -84,6 +84,13 @@ def test_what_was_lost_is_bought_again_only_by_a_person_and_after_another_look_a
     assert decide(lost, WANTED, SAME, REUSE, still_gone="no").step is Step.FAIL
 
 
+def test_what_was_lost_is_called_billed_only_where_its_cost_is_known():
+    lost = purchase(Phase.LOST)
+    assert "the-id, which was billed if it completed, nothing" in decide(of(lost), WANTED, SAME, REUSE).reason
+    costly = replace(lost, cost=0.02)
+    assert "the-id, which was billed, nothing" in decide(of(costly), WANTED, SAME, REUSE).reason
+
+
 def test_what_failed_at_a_cost_needs_no_other_look():
     failed = replace(purchase(Phase.LOST), cost=0.02)
     decision = decide(of(failed), WANTED, CLEARED, REUSE)
