@@ -115,17 +115,14 @@ def submitted_only(attempt: Attempt, request: SubmittedRequest) -> dict[str, Any
     return Outcome(request, State.QUEUED, reused=attempt.reused).to_xcom()
 
 
-def has_failed(attempt: Attempt, request: SubmittedRequest) -> bool:
-    """One look at the request of a task that does not wait: whether another may be bought in its place."""
+def failure(attempt: Attempt, request: SubmittedRequest) -> RequestEvent | None:
+    """One look at the request of a task that does not wait: how it has failed, if it has."""
     try:
         told = wait_on_worker(attempt.hook, request, deadline=0.0, interval=None, log=attempt.log)
     except SegmindError as error:
         attempt.log.warning("%s It is taken to be under way.", error.message)
-        return False
-    if told.status != Ending.FAILED.value or told.metrics.cost:
-        return False
-    attempt.failed()
-    return True
+        return None
+    return told if told.status == Ending.FAILED.value else None
 
 
 def keepable(result: dict[str, Any]) -> dict[str, Any] | None:

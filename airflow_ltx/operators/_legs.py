@@ -245,7 +245,7 @@ class RequestLegs(TellsConsumers):
     def _go_on(self, attempt: Attempt, plan: Plan, purchase: Purchase) -> Any:
         """From a purchase to the task's return value, however far it has come."""
         from airflow_ltx.durability.record import Phase
-        from airflow_ltx.operators._finish import has_failed, submitted_only
+        from airflow_ltx.operators._finish import failure, submitted_only
         from airflow_ltx.operators._landing import keep_sidecar
 
         if purchase.phase is Phase.INTENT:
@@ -261,7 +261,11 @@ class RequestLegs(TellsConsumers):
             return result
         if self.wait_for_completion:
             return self._wait(attempt, plan, purchase.request)
-        if not attempt.fresh and has_failed(attempt, purchase.request):
+        failed = None if attempt.fresh else failure(attempt, purchase.request)
+        if failed is not None and failed.metrics.cost:
+            return self._finish(attempt, plan, purchase.request, failed)
+        if failed is not None:
+            attempt.failed()
             return self._go_on(attempt, plan, self._buy_instead(attempt, plan, purchase))
         result = self._result(submitted_only(attempt, purchase.request))
         self._publish(attempt, result)

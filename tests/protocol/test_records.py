@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from videos import PROMPT, changing, files, video, videos
 
 from airflow_ltx.durability.policies import CHOICES
-from airflow_ltx.emulator import results
+from airflow_ltx.emulator import FaultRule, results
 from airflow_ltx.exceptions import (
     DestinationError,
     RecordUnavailable,
@@ -191,6 +191,18 @@ def test_a_task_that_does_not_wait_returns_its_id_again_unless_the_request_faile
     assert failing.try_once()["reused"] is False
     _, first, second = segmind.ledger.submissions
     assert first.body == second.body
+
+
+def test_a_task_that_does_not_wait_fails_where_its_request_failed_at_a_cost(segmind):
+    run = video(wait_for_completion=False)
+    run.try_once()
+    told = {"status": "FAILED", "error": "out of memory", "metrics": {"cost": 0.05}}
+    segmind.add_faults(FaultRule("status", "before", "422", None, body=told))
+    run.clear()
+    with pytest.raises(AirflowFailException, match=r"reports a cost of \$0.05.*No retry buys another one"):
+        run.try_once()
+    assert (run.purchases[-1]["phase"], run.purchases[-1]["cost"]) == ("lost", 0.05)
+    assert len(segmind.ledger.submissions) == 1
 
 
 # --- Other parameters ---------------------------------------------------------------------------------------
