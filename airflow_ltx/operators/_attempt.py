@@ -243,6 +243,9 @@ class Attempt:
 
     def ended(self) -> None:
         """The task's process is being ended: say what becomes of the request."""
+        if self.purchase is not None and self.purchase.phase in (Phase.LANDED, Phase.FAILED, Phase.LOST):
+            # Over, and the task has what there is of it.
+            return
         if self.request is not None:
             self.log.warning(COMPLETED_ANYWAY if self.completed else NO_CANCEL, self.request.request_id)
         elif self.submitting or self.searching:

@@ -65,7 +65,7 @@ class SegmindRequestTrigger(BaseTrigger):
         self.landing = landing
         self.not_before = not_before
         self._newer = sorted(newer)
-        self._completed = False
+        self._ending: Ending | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments; the deadline is absolute, so a restart does not begin it anew."""
@@ -108,7 +108,16 @@ class SegmindRequestTrigger(BaseTrigger):
 
         The service has no cancel, and the log says so.
         """
-        self.log.warning(COMPLETED_ANYWAY if self._completed else NO_CANCEL, self.request_id)
+        if self._ending is Ending.COMPLETED:
+            self.log.warning(COMPLETED_ANYWAY, self.request_id)
+        elif self._ending in (None, Ending.TIMEOUT, Ending.DENIED):
+            self.log.warning(NO_CANCEL, self.request_id)
+        else:
+            self.log.info(
+                "The task was ended when the wait for request %s was over (%s).",
+                self.request_id,
+                self._ending.value,
+            )
 
     async def _wait(self) -> RequestEvent:
         if self.landing is not None:
@@ -138,9 +147,9 @@ class SegmindRequestTrigger(BaseTrigger):
     async def _event(self, hook: SegmindHook, end: End) -> RequestEvent:
         seen_at = now()
         event = RequestEvent.of(end, self.request_id, self.model, self.submitted_at, now=seen_at)
+        self._ending = end.ending
         if end.ending is not Ending.COMPLETED:
             return event
-        self._completed = True
         try:
             client = await hook.aget_conn()
             result = await client.result(self.request_id, deadline=seen_at + _RESULT_LIMIT)

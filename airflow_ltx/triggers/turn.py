@@ -78,7 +78,7 @@ class SegmindTurnTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """A person ended or cleared the task."""
-        self.log.info("The task was ended before its submit was sent. Nothing was bought.")
+        self.log.info("The task was ended before its turn came. This submit was not sent.")
 
 
 def since_of(payload: Any) -> float | None:

@@ -105,6 +105,19 @@ async def test_a_person_who_ends_the_task_of_a_completed_request_is_told_that_it
     assert "no way to cancel it" not in told
 
 
+async def test_a_person_who_ends_the_task_of_a_failed_request_is_not_told_that_it_is_under_way(
+    segmind, capsys
+):
+    segmind.add_faults("submit:after:fail")
+    request = SegmindHook().submit("ltx-video", {"prompt": "a lighthouse"})
+    trigger = SegmindRequestTrigger(request.request_id, poll_interval=0.05)
+    assert (await fire(trigger)).status == "failed"
+    await trigger.on_kill()
+    told = capsys.readouterr().out
+    assert f"the wait for request {request.request_id} was over (failed)" in told
+    assert "is under way" not in told
+
+
 async def test_five_hundred_waits_share_one_client_and_do_not_block_the_loop(segmind):
     """The whole pool of a busy triggerer, on one connection pool and one reading of the connection."""
     requests = [SegmindHook().submit("ltx-video", {"prompt": f"scene {number}"}) for number in range(20)]

@@ -189,6 +189,14 @@ def test_a_turn_that_was_waited_for_in_an_earlier_try_is_not_the_next_ones(segmi
     assert [deferral.method_name for deferral in run.deferred][1:] == ["execute_in_turn", "execute_complete"]
 
 
+async def test_a_person_who_ends_the_task_before_its_turn_is_told_of_this_submit_alone(capsys):
+    """An earlier one's answer may have been lost."""
+    await SegmindTurnTrigger(since=1.0, opens_at=2.0, deadline=3.0).on_kill()
+    told = capsys.readouterr().out
+    assert "This submit was not sent." in told
+    assert "bought" not in told
+
+
 @pytest.mark.parametrize("payload", [None, {}, {"since": "x"}, {"since": True}, "x"])
 def test_an_event_that_is_not_understood_begins_the_time_anew(payload):
     assert since_of(payload) is None
