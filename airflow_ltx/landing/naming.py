@@ -64,6 +64,11 @@ class NamedFile:
     number: int = 1
 
 
+def content_types(media: str | None) -> tuple[str, ...]:
+    """The types whose endings are known, the likeliest first. ``media``: of one kind alone, such as video."""
+    return tuple(told for told in _EXTENSIONS if media is None or told.startswith(f"{media}/"))
+
+
 def check_placeholders(text: str, shown: str) -> None:
     """:raises DestinationError: Something in braces is none of :data:`PLACEHOLDERS`."""
     names = _PLACEHOLDER.findall(text)

@@ -47,7 +47,7 @@ def finish(
     :raises SegmindError: A retry may; the message says what it will do.
     """
     try:
-        result = collect(attempt.hook, request, told)
+        result, files = _collected(attempt, request, told, plan)
         attempt.completed = True
         outcome = Outcome.of(
             request,
@@ -58,7 +58,7 @@ def finish(
             sent_seed=sent_seed,
         )
         publish(outcome.to_xcom())
-        outcome = outcome.with_files(_land(attempt, plan, request, result, told))
+        outcome = outcome.with_files(files or _land(attempt, plan, request, result, told))
         xcom = _told_files(outcome, plan)
         keep_sidecar(attempt, plan, xcom)
     except RequestFailed as error:
@@ -84,6 +84,26 @@ def finish(
         f"{xcom['bytes']} bytes are at {xcom['uri']}" if outcome.landed else "the URL of its file is in XCom",
     )
     return xcom
+
+
+def _collected(
+    attempt: Attempt, request: SubmittedRequest, told: RequestEvent, plan: Plan
+) -> tuple[RequestResult, tuple[Landed, ...]]:
+    """What the service tells of the request; or, where it has forgotten it, the files that are landed."""
+    try:
+        return collect(attempt.hook, request, told), ()
+    except ResultExpired as gone:
+        from airflow_ltx.operators._there_already import files_there
+
+        files = files_there(attempt, plan, request)
+        if not files:
+            raise
+        attempt.log.warning(
+            "%s What it made is at %s all the same: the try that put it there could not note it any more.",
+            gone.message,
+            ", ".join(file.uri for file in files),
+        )
+        return RequestResult(request.request_id, ()), files
 
 
 def _told_files(outcome: Outcome, plan: Plan) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -297,3 +298,31 @@ def test_what_a_killed_writer_has_left_is_removed_once_the_file_is_there(store):
         upload.write(b"content")
         upload.publish(replace=False)
     assert store.unfinished_uploads() == []
+
+
+@pytest.mark.parametrize("name", ["videos/", "film.mp4"])
+def test_a_film_that_could_not_be_noted_is_known_by_its_mark(store, segmind, monkeypatch, name):
+    run = video(store, folder=name)
+
+    def died(*arguments, **options):
+        raise KeyboardInterrupt
+
+    class Later:
+        sleep = staticmethod(time.sleep)
+
+        @staticmethod
+        def time() -> float:
+            return time.time() + 7300
+
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_ltx.operators._attempt.Attempt.landed", died)
+        with pytest.raises(KeyboardInterrupt):
+            run.try_once()
+    (film,) = films(store)
+    segmind.advance(7300)
+    segmind.add_faults("history:before:404*inf")
+    monkeypatch.setattr("airflow_ltx.segmind.clock.time", Later)
+    result = run.try_once()
+    assert result["uri"].endswith(film)
+    assert result["sha256"] == hashlib.sha256(store.read(film)).hexdigest()
+    assert len(segmind.ledger.submissions) == 1
