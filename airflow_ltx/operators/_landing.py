@@ -11,7 +11,6 @@ from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.expiry import Expiry
 
 if TYPE_CHECKING:
-    from airflow_ltx.landing.destination import Destination
     from airflow_ltx.landing.land import Landed
     from airflow_ltx.landing.wish import Wish
     from airflow_ltx.operators._attempt import Attempt
@@ -56,17 +55,19 @@ def land_result(
     return _land(config, wish, request, result.outputs)
 
 
-def is_there(destination: Destination | None, result: Mapping[str, Any]) -> bool:
-    """Whether what an earlier try returned still holds for this task's destination."""
-    uri = result.get("uri")
-    if destination is None or uri is None:
-        return destination is None and uri is None
+def is_there(wish: Wish | None, result: Mapping[str, Any]) -> bool:
+    """Whether what an earlier try returned is still there, and all that this task wants."""
+    uri, files = result.get("uri"), result.get("files")
+    if wish is None or uri is None:
+        return wish is None and uri is None
+    if wish.every and not files and len(result.get("outputs") or ()) > 1:
+        return False
     from airflow_ltx.landing.land import is_landed
 
     whose = (str(result.get("request_id")),)
     return all(
-        is_landed(destination, str(file.get("uri")), file.get("bytes"), file.get("sha256"), whose)
-        for file in result.get("files") or (result,)
+        is_landed(wish.destination, str(file.get("uri")), file.get("bytes"), file.get("sha256"), whose)
+        for file in files or (result,)
     )
 
 

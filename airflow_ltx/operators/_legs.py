@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
@@ -75,7 +74,6 @@ class RequestLegs(TellsConsumers):
         :param refused_since: Epoch seconds of the first refusal by a rate limit in this try.
         :param turns: A triggerer can wait for the turn of a submit.
         """
-        from airflow_ltx.operators._landing import is_there
         from airflow_ltx.operators._obtain import obtain
 
         attempt = self._begin(context)
@@ -91,8 +89,7 @@ class RequestLegs(TellsConsumers):
             if self.deferrable:
                 self._check_storable(attempt, plan)
             self._advise()
-            there = partial(is_there, plan.destination)
-            purchase = obtain(attempt, plan.order, plan.policies, there)
+            purchase = obtain(attempt, plan.order, plan.policies, plan.is_there)
         except SegmindError as error:
             self._come_back(error, attempt)
             fail_before_purchase(error, attempt, self.log)
@@ -273,13 +270,12 @@ class RequestLegs(TellsConsumers):
 
     def _buy_instead(self, attempt: Attempt, plan: Plan, gone: Purchase) -> Purchase:
         """Buy in place of a request that came to nothing."""
-        from airflow_ltx.operators._landing import is_there
         from airflow_ltx.operators._obtain import buy, obtain
 
         try:
             if gone.fingerprint != plan.order.fingerprint:
                 # The templates say something else on this leg, which an earlier try may have bought already.
-                return obtain(attempt, plan.order, plan.policies, partial(is_there, plan.destination))
+                return obtain(attempt, plan.order, plan.policies, plan.is_there)
             # With the same seed a search for either finds both, should the first one arrive after all.
             return buy(attempt, plan.order, gone.seed)
         except SegmindError as error:
@@ -303,7 +299,6 @@ class RequestLegs(TellsConsumers):
         return self._recovered(attempt, plan, intent, verdict)
 
     def _recovered(self, attempt: Attempt, plan: Plan, intent: Purchase, verdict: Verdict) -> Any:
-        from airflow_ltx.operators._landing import is_there
         from airflow_ltx.operators._recover import found, given_up, landed_before
 
         if verdict.request_id is not None:
@@ -311,7 +306,7 @@ class RequestLegs(TellsConsumers):
         over = now() >= intent.intent_at + plan.timeout
         resubmit = plan.policies.on_orphaned_intent == "resubmit"
         if over and not resubmit and plan.policies.on_clear == "reuse":
-            landed = landed_before(attempt, intent, verdict, partial(is_there, plan.destination))
+            landed = landed_before(attempt, intent, verdict, plan.is_there)
             if landed is not None:
                 return self._go_on(attempt, plan, landed)
         given_up(attempt, intent, verdict, resubmit=resubmit, over=over)

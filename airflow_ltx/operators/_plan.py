@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_ltx.durability.beside import FileStore, Whose
 from airflow_ltx.operators._destination import can_look, owned
@@ -47,6 +48,12 @@ class Plan:
     def destination(self) -> Destination | None:
         """Where the files go."""
         return None if self.wish is None else self.wish.destination
+
+    def is_there(self, result: Mapping[str, Any]) -> bool:
+        """Whether what an earlier try returned still holds."""
+        from airflow_ltx.operators._landing import is_there
+
+        return is_there(self.wish, result)
 
     def prepare(self, attempt: Attempt) -> None:
         """Check, before money is spent, that the destination can be used from here.

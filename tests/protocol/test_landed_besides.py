@@ -233,6 +233,25 @@ def test_a_cleared_task_lands_what_is_missing_of_several_files(segmind, video):
     assert len(segmind.ledger.submissions) == 1
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_cleared_task_that_wants_each_file_by_now_lands_the_others(segmind, tmp_path, later, gone):
+    segmind.configure(outputs=3, result_shape="nested")
+    how = {"land_all": False}
+    given = {"task_id": "t", "prompt": PROMPT, "destination": f"file://{tmp_path}/", "poll_interval": 0.05}
+    run = TaskRun(lambda: LTXSubmitOperator(**given, **how))
+    first = run.try_once()
+    assert len(first["outputs"]) == 3
+    how["land_all"] = True
+    run.clear()
+    if gone:
+        later(7300)
+        segmind.add_faults("history:before:404*inf")
+    result = run.try_once()
+    assert len(result["files"]) == (1 if gone else 3)
+    assert result["files"][0]["sha256"] == first["sha256"]
+    assert len(segmind.ledger.submissions) == 1
+
+
 def test_a_task_that_buys_anew_replaces_each_file_that_it_had(segmind, video):
     segmind.configure(outputs=2, result_shape="nested")
     run = video(land_all=True, name="v.mp4", on_clear="regenerate", seed=None)
