@@ -18,6 +18,7 @@ from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, LOOKED_FOR, MAY_BE_BOU
 
 if TYPE_CHECKING:
     from airflow_ltx.durability.order import Order
+    from airflow_ltx.durability.policies import Policies
     from airflow_ltx.hooks.segmind import SegmindHook
 
 
@@ -42,6 +43,7 @@ class Attempt:
     :param turned_down: The service refused the submit.
     :param outlet_events: Of the task's context.
     :param patience: Seconds that a submit may wait for the reset of a rate limit; None: some minutes.
+    :param wanted: The fingerprint and the policies of this leg, once they are known.
     :param refused_since: Epoch seconds of the first refusal by a rate limit in this try.
     """
 
@@ -61,6 +63,7 @@ class Attempt:
     turned_down: bool = False
     outlet_events: Any = None
     patience: float | None = None
+    wanted: tuple[str, Policies] | None = None
     refused_since: float | None = None
     _pushed: dict[str, Any] = field(default_factory=dict)
     _undone: Record | None = None
@@ -114,23 +117,6 @@ class Attempt:
     def cleared(self) -> bool:
         """Whether a person cleared the task since the record was written."""
         return was_cleared(self.record, self.ti.max_tries)
-
-    def outstanding(self) -> str | None:
-        """What an error should add if an earlier try bought something that the task does not have yet."""
-        if self.turned_down:
-            # A retry decides as this try did, and submits.
-            return None
-        purchase = self.record.current
-        settled = purchase is None or purchase.phase in (Phase.FAILED, Phase.LOST)
-        if purchase is None or settled or (not purchase.outstanding and self.cleared):
-            return None
-        if purchase.phase is Phase.INTENT:
-            return (
-                "The submit of an earlier try got no answer and may have been billed: a retry looks for its "
-                "request in the account's history."
-            )
-        goes_on = "goes on" if purchase.outstanding else "is collected"
-        return f"Request {purchase.request_id}, bought by an earlier try, {goes_on}: a retry takes it up."
 
     def intend(self, purchase: Purchase) -> None:
         """Record a purchase before it is made.

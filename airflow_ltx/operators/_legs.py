@@ -235,6 +235,7 @@ class RequestLegs(TellsConsumers):
             interval=_arguments.seconds("poll_interval", self.poll_interval),
             sidecar=self.sidecar,
         )
+        attempt.wanted = (plan.order.fingerprint, plan.policies)
         if calls:
             attempt.hook.get_conn()
         return plan

@@ -14,6 +14,7 @@ from airflow_ltx.exceptions import (
     SubmitOutcomeUnknown,
 )
 from airflow_ltx.failure import raise_to_airflow
+from airflow_ltx.operators._outstanding import outstanding
 
 if TYPE_CHECKING:
     from airflow_ltx.operators._attempt import Attempt
@@ -26,10 +27,10 @@ def fail_before_purchase(error: SegmindError, attempt: Attempt | None, log: Any)
 
     :raises AirflowFailException: No retry can mend it, and nothing is outstanding.
     """
-    outstanding = attempt.outstanding() if attempt else None
-    if outstanding is not None and not isinstance(error, SubmitOutcomeUnknown | RecordConflict):
+    waiting = outstanding(attempt) if attempt else None
+    if waiting is not None and not isinstance(error, SubmitOutcomeUnknown | RecordConflict):
         error.retryable = True
-        error.add(outstanding)
+        error.add(waiting)
     else:
         if isinstance(error, DestinationError):
             error.add("Nothing was sent or billed.")

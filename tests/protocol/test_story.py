@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from videos import PROMPT, changing, video
 
-from airflow_ltx.exceptions import WaitTimeout
+from airflow_ltx.exceptions import SegmindError, SubmitOutcomeUnknown, WaitTimeout
 from runner import TaskState
 
 pytestmark = pytest.mark.usefixtures("no_hold", "quick_searches")
@@ -166,3 +166,62 @@ def test_each_line_of_a_step_says_what_a_retry_does(segmind, story, tmp_path):
     lines = [line for line in story() if not line.startswith("Done")]
     assert [line.split()[0] for line in lines] == ["Bought", "Reused", "Left", "Bought"]
     assert all(A_RETRY.search(line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("now_wanted", "said"),
+    [
+        ({}, "goes on: a retry takes it up."),
+        (
+            {"on_clear": "regenerate"},
+            "leaves it behind, and buys another one (the task was cleared, and on_clear is 'regenerate').",
+        ),
+        (
+            {"prompt": f"{PROMPT} two"},
+            "leaves it behind, and buys another one (the model or its parameters differ from those of the "
+            "recorded request).",
+        ),
+        (
+            {"prompt": f"{PROMPT} two", "on_stale_state": "fail"},
+            "goes on: no retry takes it up. The model or its parameters differ",
+        ),
+        (
+            {"steps": "{{ 1000 }}"},
+            "goes on: a retry with the same parameters takes it up, unless on_clear is 'regenerate'.",
+        ),
+    ],
+)
+def test_an_error_before_the_purchase_says_what_becomes_of_the_one_before(
+    segmind, tmp_path, now_wanted, said
+):
+    folder = tmp_path / "videos"
+    segmind.configure(inference_seconds=30)
+    how = {"timeout": 0.1, "deferrable": False, "destination": f"file://{folder}/"}
+    run = changing(lambda: how)
+    with pytest.raises(WaitTimeout):
+        run.try_once()
+    run.clear()
+    how |= now_wanted
+    # What is there can be read, and nothing be written.
+    (folder / "elsewhere").write_text("no folder")
+    how["destination"] = f"file://{folder}/elsewhere/"
+    with pytest.raises(SegmindError) as caught:
+        run.try_once()
+    (bought,) = segmind.ledger.submissions
+    assert f"Request {bought.request_id}, bought by an earlier try, " in caught.value.message
+    assert said in caught.value.message
+
+
+def test_an_error_after_a_lost_answer_says_what_becomes_of_it(segmind):
+    how = {"deferrable": False, "timeout": 0.2}
+    run = changing(lambda: how)
+    segmind.add_faults("submit:before:reset")
+    with pytest.raises(SubmitOutcomeUnknown):
+        run.try_once()
+    how["destination"] = "file:///proc/nowhere/"
+    with pytest.raises(SegmindError, match="a retry looks for its request in the account's history"):
+        run.try_once()
+    how["on_clear"] = "regenerate"
+    run.clear()
+    with pytest.raises(SegmindError, match="a retry leaves it behind, and buys another one"):
+        run.try_once()
