@@ -11,7 +11,7 @@ from airflow_ltx.durability.record import Phase, Purchase, Record, later
 from airflow_ltx.durability.store import Everywhere, RecordStore
 from airflow_ltx.durability.task_state import task_state
 from airflow_ltx.exceptions import RateLimited, SegmindError
-from airflow_ltx.request import GivenRequest
+from airflow_ltx.request import GivenRequest, Request
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.models import SubmittedRequest
 from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, LOOKED_FOR, MAY_BE_BOUGHT, NO_CANCEL
@@ -166,7 +166,7 @@ class Attempt:
         self.purchase, self.kept = intent, Phase.INTENT
         self.reused = intent.try_number != self.ti.try_number
 
-    def resume(self, request: SubmittedRequest, otherwise: Purchase | None) -> None:
+    def resume(self, request: Request, otherwise: Purchase | None) -> None:
         """Take over from the trigger; mend a record that could not be written before.
 
         :param otherwise: What was bought, should the record not have it.
@@ -181,7 +181,8 @@ class Attempt:
             otherwise = current
         if otherwise is not None:
             self.purchase = otherwise
-            self.bought(request.request_id, request.submitted_at)
+            at = otherwise.intent_at if request.submitted_at is None else request.submitted_at
+            self.bought(request.request_id, at)
 
     def refused(self, error: SegmindError) -> None:
         """The submit was refused, and nothing is bought: what was there before counts again."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_ltx.landing.land import Landed
     from airflow_ltx.operators._attempt import Attempt
     from airflow_ltx.operators._plan import Plan
+    from airflow_ltx.request import Request
     from airflow_ltx.triggers.event import RequestEvent
 
 Publish = Callable[[dict[str, Any]], None]
@@ -33,7 +34,7 @@ Publish = Callable[[dict[str, Any]], None]
 
 def finish(
     attempt: Attempt,
-    request: SubmittedRequest,
+    request: Request,
     told: RequestEvent,
     *,
     plan: Plan,
@@ -87,7 +88,7 @@ def finish(
 
 
 def _collected(
-    attempt: Attempt, request: SubmittedRequest, told: RequestEvent, plan: Plan
+    attempt: Attempt, request: Request, told: RequestEvent, plan: Plan
 ) -> tuple[RequestResult, tuple[Landed, ...]]:
     """What the service tells of the request; or, where it has forgotten it, the files that are landed."""
     try:
@@ -155,7 +156,7 @@ def keepable(result: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _land(
-    attempt: Attempt, plan: Plan, request: SubmittedRequest, result: RequestResult, told: RequestEvent
+    attempt: Attempt, plan: Plan, request: Request, result: RequestResult, told: RequestEvent
 ) -> tuple[Landed, ...]:
     try:
         return landed_files(attempt, plan, request, result, told)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from airflow_ltx.operators._plan import Plan
     from airflow_ltx.request import Request
     from airflow_ltx.segmind.endpoints import ClientConfig
-    from airflow_ltx.segmind.models import Output, RequestResult, SubmittedRequest
+    from airflow_ltx.segmind.models import Output, RequestResult
     from airflow_ltx.triggers.event import RequestEvent
 
 
 def landed_files(
-    attempt: Attempt, plan: Plan, request: SubmittedRequest, result: RequestResult, told: RequestEvent
+    attempt: Attempt, plan: Plan, request: Request, result: RequestResult, told: RequestEvent
 ) -> tuple[Landed, ...]:
     """A request's files at their destination, the main one first; none without a destination.
 
@@ -90,7 +90,7 @@ def keep_sidecar(attempt: Attempt, plan: Plan, result: Mapping[str, Any], *, ren
     write_sidecar(wish, result, sent, renew=renew)
 
 
-def how_long_it_is_there(request: SubmittedRequest) -> str:
+def how_long_it_is_there(request: Request) -> str:
     """What a person needs to know who would save a file by hand."""
     return f"Its record at the service {Expiry(request.submitted_at).until()}."
 

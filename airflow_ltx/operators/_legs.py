@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_ltx.durability.recovery import Verdict
     from airflow_ltx.operators._attempt import Attempt
     from airflow_ltx.operators._plan import Plan
+    from airflow_ltx.request import Request
     from airflow_ltx.segmind.models import SubmittedRequest
     from airflow_ltx.triggers.event import RequestEvent
     from airflow_ltx.triggers.segmind import SegmindRequestTrigger
@@ -133,19 +134,19 @@ class RequestLegs(TellsConsumers):
         """Resume after the trigger's event: land the file, publish the result."""
         from airflow_ltx.collect import look_again
         from airflow_ltx.operators._obtain import intent_to
-        from airflow_ltx.segmind.models import SubmittedRequest
+        from airflow_ltx.request import GivenRequest
         from airflow_ltx.triggers.event import RequestEvent
 
         told = RequestEvent.from_payload(event)
         attempt = self._begin(context, told.request_id)
-        at = now() if told.submitted_at is None else told.submitted_at
-        request = SubmittedRequest(told.request_id, told.model or self.model, at)
+        # Where nothing but its XCom tells of it, nobody knows when it was submitted.
+        request = GivenRequest(told.request_id, told.model or self.model, told.submitted_at)
         attempt.resume(request, None)
         try:
             self._remember(attempt)
             attempt.resume(request, None)
             plan = self._checked(attempt, calls=False)
-            attempt.resume(request, intent_to(attempt, plan.order, None, at))
+            attempt.resume(request, intent_to(attempt, plan.order, None, told.submitted_at or now()))
             told = look_again(attempt.hook, request, told, self.log)
         except SegmindError as error:
             fail_after_purchase(error, attempt, request.request_id)
@@ -335,9 +336,7 @@ class RequestLegs(TellsConsumers):
         told = wait_on_worker(attempt.hook, request, deadline=deadline, interval=plan.interval, log=self.log)
         return self._finish(attempt, plan, request, told)
 
-    def _finish(
-        self, attempt: Attempt, plan: Plan, request: SubmittedRequest, told: RequestEvent
-    ) -> dict[str, Any]:
+    def _finish(self, attempt: Attempt, plan: Plan, request: Request, told: RequestEvent) -> dict[str, Any]:
         from airflow_ltx.operators._finish import finish, keepable
 
         result = self._result(

@@ -66,6 +66,31 @@ def test_without_a_record_the_error_says_that_a_retry_buys(segmind):
         video(state=False).try_without_answer(TIMEOUT)
 
 
+def test_without_a_record_nobody_is_told_a_wrong_age(segmind, later):
+    segmind.configure(inference_seconds=10000)
+
+    def too_late(deferral):
+        later(1800)
+        return TIMEOUT
+
+    with pytest.raises(WaitTimeout) as caught:
+        video(state=False).try_with(too_late)
+    assert "is still running" in caught.value.message
+    assert "after its submit" not in caught.value.message
+    assert "until about" not in caught.value.message
+
+
+def test_without_a_record_a_video_of_any_age_is_collected(segmind, later):
+    def too_late(deferral):
+        later(4000)
+        return TIMEOUT
+
+    run = video(state=False)
+    result = run.try_with(too_late)
+    assert (result["status"], result["submitted_at"]) == ("COMPLETED", None)
+    assert len(segmind.ledger.submissions) == 1
+
+
 @pytest.mark.parametrize(("reason", "error"), [(TIMEOUT, TaskDeferralTimeout), (FAILURE, TaskDeferralError)])
 def test_if_nobody_remembers_the_request_the_error_is_airflows(segmind, reason, error):
     def forgetful(deferral):
