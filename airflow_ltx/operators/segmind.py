@@ -11,8 +11,9 @@ from airflow_ltx.exceptions import InvalidParameter, SegmindError
 from airflow_ltx.links.segmind import SegmindOutputLink
 from airflow_ltx.operators import _arguments
 from airflow_ltx.operators._destination import check_literal_destination
-from airflow_ltx.operators._legs import DEFAULT_TIMEOUT, RequestLegs
+from airflow_ltx.operators._legs import RequestLegs
 from airflow_ltx.operators._policies import check_literal_policies
+from airflow_ltx.operators._prepared import DEFAULT_TIMEOUT
 from airflow_ltx.segmind.coerce import Problem, check_slug, json_object
 
 
