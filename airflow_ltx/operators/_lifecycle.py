@@ -14,7 +14,6 @@ from airflow_ltx.exceptions import (
     SubmitOutcomeUnknown,
 )
 from airflow_ltx.failure import raise_to_airflow
-from airflow_ltx.operators._outstanding import outstanding
 
 if TYPE_CHECKING:
     from airflow_ltx.operators._attempt import Attempt
@@ -27,6 +26,8 @@ def fail_before_purchase(error: SegmindError, attempt: Attempt | None, log: Any)
 
     :raises AirflowFailException: No retry can mend it, and nothing is outstanding.
     """
+    from airflow_ltx.operators._outstanding import outstanding
+
     waiting = outstanding(attempt) if attempt else None
     if waiting is not None and not isinstance(error, SubmitOutcomeUnknown | RecordConflict):
         error.retryable = True
