@@ -15,7 +15,7 @@ _WORD = re.compile(r'https?://[^\s"]*', re.IGNORECASE)
 _USER = re.compile(r'(?<=://)[^\s/?#"]*@')
 _NAME = r"[\w.~%+\-\[\]]++="
 _STRAY = re.compile(rf'[?&]{_NAME}[^\s"]*')
-"""A query's beginning where no URL is seen to lead to it: a blank is in its path, or it has no host."""
+"""A query that is not seen to belong to the URL before it: a blank is in the path, or in the query."""
 _QUERIES = re.compile(rf"\?\S*|[#&]{_NAME}\S*")
 _ESCAPES = re.compile(r"(?<!\\)\\++(?:/|u00([2-7][0-9a-fA-F]))")
 _CLOSING = "'<>()[]{},.;:!"
@@ -44,7 +44,8 @@ def without_queries(text: str) -> str:
 
     A URL ends with a blank or a double quote: signers leave apostrophes and angle brackets as they are.
     """
-    return _STRAY.sub("", _WORD.sub(_bare, _spelled_out(text)))
+    shown, urls = _WORD.subn(_bare, _spelled_out(text))
+    return _STRAY.sub("", shown) if urls else shown
 
 
 def unsigned(value: Any) -> Any:
