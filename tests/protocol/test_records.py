@@ -24,8 +24,8 @@ from airflow_ltx.exceptions import (
     WaitTimeout,
 )
 from airflow_ltx.hooks.segmind import SegmindHook
+from airflow_ltx.landing.local_place import LocalPlace
 from airflow_ltx.operators.segmind import SegmindSubmitOperator
-from airflow_ltx.segmind.whole_file import write_whole
 from runner import TaskRun, TaskState
 from segmind_service import OTHER_KEY, connection
 
@@ -440,11 +440,11 @@ def test_what_cannot_be_remembered_is_not_bought(segmind, monkeypatch):
 def test_an_intent_that_only_one_place_took_is_withdrawn(segmind, tmp_path, monkeypatch):
     run = video(destination=f"file://{tmp_path}/", timeout=0.5)
 
-    def full(target, chunks):
-        raise DestinationError(f"Writing {target} failed (No space left on device).")
+    def full(self, path, *content):
+        raise DestinationError(f"Writing {path} failed (No space left on device).")
 
     with monkeypatch.context() as patch:
-        patch.setattr("airflow_ltx.landing.local_place.write_whole", full)
+        patch.setattr(LocalPlace, "write", full)
         with pytest.raises(RecordUnavailable, match="No space left"):
             run.try_once()
     assert [purchase["phase"] for purchase in run.purchases] == ["failed"]
@@ -458,14 +458,14 @@ def test_another_submit_that_cannot_be_recorded_keeps_the_lost_one_on_record(seg
     )
     segmind.add_faults("submit:after:reset")
     segmind.configure(history_lag_seconds=1000)
-    room = iter([True, False])
+    room, write = iter([True, False]), LocalPlace.write
 
-    def second_is_full(target, chunks):
+    def second_is_full(self, path, *content):
         if next(room, True):
-            return write_whole(target, chunks)
-        raise DestinationError(f"Writing {target} failed (No space left on device).")
+            return write(self, path, *content)
+        raise DestinationError(f"Writing {path} failed (No space left on device).")
 
-    monkeypatch.setattr("airflow_ltx.landing.local_place.write_whole", second_is_full)
+    monkeypatch.setattr(LocalPlace, "write", second_is_full)
     with pytest.raises(RecordUnavailable, match="No space left"):
         run.try_once()
     segmind.configure(history_lag_seconds=0)
