@@ -30,7 +30,7 @@ class Sum(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AnnouncedDigest:
-    """``algorithm`` as :mod:`hashlib` names it, ``value`` of the whole file, ``header`` that says so."""
+    """``algorithm`` as ``hashlib`` names it, ``value`` of the whole file, ``header`` that says so."""
 
     algorithm: str
     value: bytes = field(repr=False)
