@@ -78,11 +78,12 @@ def found(attempt: Attempt, intent: Purchase, request_id: str, several: str | No
     attempt.bought(request_id, intent.intent_at)
     metrics.purchased(intent.model)
     attempt.submitting = False
-    where = "by the id that its answer named" if request_id == intent.named else "in the account's history"
+    where = "Found request %s in the account's history"
+    if request_id == intent.named:
+        where = "Found request %s by the id that its answer named"
     attempt.log.info(
-        "Found request %s %s: bought by the submit of %s, whose answer was lost. Nothing is bought. %s",
+        f"{where}: bought by the submit of %s, whose answer was lost. Nothing is bought. %s",
         request_id,
-        where,
         utc_text(intent.intent_at),
         attempt.next_try(request_id),
     )
