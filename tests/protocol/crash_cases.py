@@ -32,7 +32,19 @@ _AFTER_A_LOOK = {"the history: nothing is sent": 2, "the history: its answer is 
 
 _CHANGES = tuple(
     f": {verb}, after"
-    for verb in ("set", "push", "handed over", "make", "open", "write", "rename", "link", "remove", "writing")
+    for verb in (
+        "set",
+        "push",
+        "handed over",
+        "make",
+        "open",
+        "lock",
+        "write",
+        "rename",
+        "link",
+        "remove",
+        "writing",
+    )
 )
 
 

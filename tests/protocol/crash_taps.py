@@ -209,6 +209,7 @@ def _tap_files(points: Points, folder: Path, patch: pytest.MonkeyPatch) -> None:
     around("fsync", "sync", originals["fsync"])
     around("mkdir", "make", os.mkdir)
     around("replace", "rename", os.replace)
+    around("rename", "lock", os.rename)
     around("link", "link", os.link)
     around("unlink", "remove", os.unlink)
 
