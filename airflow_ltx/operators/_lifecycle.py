@@ -32,6 +32,12 @@ def fail_before_purchase(error: SegmindError, attempt: Attempt | None, log: Any)
     if waiting is not None and not isinstance(error, SubmitOutcomeUnknown | RecordConflict):
         error.retryable = True
         error.add(waiting)
+    elif isinstance(error, DestinationError) and attempt is not None and _hides_the_record(attempt):
+        error.retryable = True
+        error.add(
+            "Nothing was sent. What an earlier try bought, if it did, is on record at the destination alone, "
+            "and in that try's log: a retry reads it, and takes it up."
+        )
     else:
         if isinstance(error, DestinationError):
             error.add("Nothing was sent or billed.")
@@ -40,6 +46,11 @@ def fail_before_purchase(error: SegmindError, attempt: Attempt | None, log: Any)
         elif error.retryable:
             error.add("A retry begins anew.")
     raise_to_airflow(error, log)
+
+
+def _hides_the_record(attempt: Attempt) -> bool:
+    """Whether what is wrong with a destination keeps the only record of earlier tries from being read."""
+    return attempt.unread and not attempt.stores.stores and attempt.ti.try_number > 1
 
 
 def name_what_was_bought(error: SegmindError, conn_id: str, request_id: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from videos import changing, video
 
 from airflow_ltx.exceptions import (
@@ -42,6 +43,24 @@ def test_what_is_wrong_on_a_retry_is_no_end_and_names_what_was_bought(segmind, t
         del how[name]
     how["timeout"] = 20
     assert run.try_once()["request_id"] == bought.request_id
+    assert len(segmind.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize("destination", ["oss://bucket/x/", "s3://not_there@bucket/videos/"])
+def test_a_destination_behind_which_the_only_record_is_is_no_end_on_a_retry(segmind, tmp_path, destination):
+    how = {"destination": "{{ 'oss' }}://bucket/x/"}
+    run = changing(lambda: how, state=False)
+    with pytest.raises(AirflowFailException):
+        run.try_once()
+    how |= {"destination": f"file://{tmp_path}/", "deferrable": False, "timeout": 0.1}
+    segmind.configure(inference_seconds=1.0)
+    with pytest.raises(WaitTimeout):
+        run.try_once()
+    whole, how["destination"] = how["destination"], f"{destination[0]}{{{{ '' }}}}{destination[1:]}"
+    with pytest.raises(DestinationError, match="on record at the destination alone"):
+        run.try_once()
+    how |= {"destination": whole, "timeout": 20}
+    assert run.try_once()["request_id"] == segmind.ledger.submissions[0].request_id
     assert len(segmind.ledger.submissions) == 1
 
 
