@@ -14,7 +14,7 @@ from airflow_ltx.exceptions import RateLimited, SegmindError
 from airflow_ltx.request import GivenRequest, Request
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.models import SubmittedRequest
-from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, LOOKED_FOR, MAY_BE_BOUGHT, NO_CANCEL
+from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, LOOKED_FOR, MAY_BE_BOUGHT, NO_CANCEL, OVER
 
 if TYPE_CHECKING:
     from airflow_ltx.durability.order import Order
@@ -230,11 +230,10 @@ class Attempt:
 
     def ended(self) -> None:
         """The task's process is being ended: say what becomes of the request."""
-        if self.purchase is not None and self.purchase.phase in (Phase.LANDED, Phase.FAILED, Phase.LOST):
-            # Over, and the task has what there is of it.
-            return
-        if self.request is not None:
-            self.log.warning(COMPLETED_ANYWAY if self.completed else NO_CANCEL, self.request.request_id)
+        if self.purchase is not None and self.request is not None:
+            known = COMPLETED_ANYWAY if self.completed else NO_CANCEL
+            said = known if self.purchase.outstanding else OVER
+            self.log.warning(said, self.request.request_id)
         elif self.submitting or self.searching:
             self.log.warning(MAY_BE_BOUGHT if self.kept is None else LOOKED_FOR)
 

@@ -22,6 +22,11 @@ COMPLETED_ANYWAY = (
     "a later try fetches it without buying."
 )
 
+OVER = (
+    "The task was ended while request %s was over already. Nothing goes on at the service; a later try goes "
+    "by how it has ended."
+)
+
 MAY_BE_BOUGHT = (
     "The task was ended while its submit was under way. A request may have been bought: look into the "
     "request history of the Segmind console before running the task again."

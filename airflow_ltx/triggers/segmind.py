@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_ltx.exceptions import SegmindError
 from airflow_ltx.hooks.segmind import DEFAULT_TIMEOUT, SegmindHook
 from airflow_ltx.segmind.clock import now
-from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, NO_CANCEL, Narrator
+from airflow_ltx.segmind.narrate import COMPLETED_ANYWAY, NO_CANCEL, OVER, Narrator
 from airflow_ltx.segmind.polling import End, Ending, PollState
 from airflow_ltx.segmind.waiting import async_wait_for_end
 from airflow_ltx.triggers.early_event import hold_until
@@ -113,11 +113,7 @@ class SegmindRequestTrigger(BaseTrigger):
         elif self._ending in (None, Ending.TIMEOUT, Ending.DENIED):
             self.log.warning(NO_CANCEL, self.request_id)
         else:
-            self.log.info(
-                "The task was ended when the wait for request %s was over (%s).",
-                self.request_id,
-                self._ending.value,
-            )
+            self.log.warning(OVER, self.request_id)
 
     async def _wait(self) -> RequestEvent:
         if self.landing is not None:

@@ -114,7 +114,7 @@ async def test_a_person_who_ends_the_task_of_a_failed_request_is_not_told_that_i
     assert (await fire(trigger)).status == "failed"
     await trigger.on_kill()
     told = capsys.readouterr().out
-    assert f"the wait for request {request.request_id} was over (failed)" in told
+    assert f"The task was ended while request {request.request_id} was over already" in told
     assert "is under way" not in told
 
 
