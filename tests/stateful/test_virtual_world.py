@@ -96,6 +96,17 @@ def test_a_task_that_is_cleared_while_it_runs_counts_as_cleared(stage, on_clear)
     world.close()
 
 
+def test_a_task_that_is_mapped_again_after_its_end_is_not_over_any_more(world):
+    task = world.tasks[1]
+    world.service.fault("submit:before:402")
+    world.run(task)
+    assert task.ended_for_good
+    world.expand_to(1)
+    world.expand_to(2)
+    run_to_green(world, task)
+    assert not task.ended_for_good
+
+
 def test_the_books_find_a_second_purchase(world):
     task = world.tasks[0]
     world.run(task)

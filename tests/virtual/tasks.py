@@ -178,6 +178,7 @@ class Task:
     def remove(self) -> None:
         """The list that is mapped over has become too short for it."""
         self.state, self.next, self.deferral = State.FAILED, None, None
+        self.ended_for_good = False
 
     def restore(self) -> None:
         """The list has become long enough again. It is the same task instance, and nobody cleared it."""
