@@ -22,7 +22,10 @@ WATCHED = 12.0
 BEGINNING = 10.0
 """Seconds after the first look in which Airflow makes all the triggers. That blocks its loop for a second or
 so, whatever they are."""
-BLOCKED = re.compile(r"^(\S+Z) .*async thread was blocked for", re.MULTILINE)
+BLOCKED = re.compile(r"^(\S+Z) .*async thread was blocked for ([\d.]+) seconds", re.MULTILINE)
+BUSY = 1.0
+"""Seconds in all. Two thousand triggers that did something in the loop would add up to many; a process that
+has to wait for a processor is late by some tenths now and then."""
 
 
 @pytest.fixture
@@ -62,7 +65,8 @@ def test_two_thousand_requests_are_taken_up_again_evenly_and_no_loop_is_blocked(
     assert most_in_a_second(again) <= 2 * usual
     log = airflow.log("second").read_text()
     settled = min(again) + BEGINNING
-    assert [at for at in map(_epoch, BLOCKED.findall(log)) if at > settled] == []
+    blocked = [float(seconds) for at, seconds in BLOCKED.findall(log) if _epoch(at) > settled]
+    assert sum(blocked) < BUSY
 
 
 def _epoch(text: str) -> float:
