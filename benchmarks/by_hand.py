@@ -40,7 +40,7 @@ class Poll(BaseTrigger):
                     break
                 await asyncio.sleep(5)
             result = (await client.get(f"{self.url}/v2/requests/{self.request_id}")).json()
-        yield TriggerEvent({"status": status, "output": result["output"]})
+        yield TriggerEvent({"status": status, "url": result["video"]["url"]})
 
 
 class ByHand(BaseOperator):
@@ -57,10 +57,10 @@ class ByHand(BaseOperator):
         answer = httpx.post(f"{url}/v2/ltx-video", headers=headers, json={"prompt": self.prompt})
         answer.raise_for_status()
         request_id = answer.json()["request_id"]
-        self.xcom_push(context, "request_id", request_id)
+        context["ti"].xcom_push(key="request_id", value=request_id)
         self.defer(trigger=Poll(url, headers, request_id), method_name="execute_complete")
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         if event["status"] != "COMPLETED":
             raise RuntimeError(event)
-        return event["output"]
+        return event["url"]
