@@ -45,6 +45,8 @@ class Attempt:
     :param patience: Seconds that a submit may wait for the reset of a rate limit; None: some minutes.
     :param wanted: The fingerprint and the policies of this leg, once they are known.
     :param refused_since: Epoch seconds of the first refusal by a rate limit in this try.
+    :param seed_told: The seed that was sent, as the trigger has it.
+    :param assumed: Neither record nor trigger tells what ``purchase`` is of: it is taken for this leg's.
     """
 
     ti: Any
@@ -65,6 +67,8 @@ class Attempt:
     patience: float | None = None
     wanted: tuple[str, Policies] | None = None
     refused_since: float | None = None
+    seed_told: int | None = None
+    assumed: bool = False
     _pushed: dict[str, Any] = field(default_factory=dict)
     _undone: Record | None = None
 
@@ -97,11 +101,11 @@ class Attempt:
         return purchase.request if purchase is not None and purchase.request_id is not None else None
 
     def sent_seed(self, order: Order) -> object:
-        """The seed that was sent, drawn or given, as far as ``order`` is still what was bought."""
+        """The seed that was sent, drawn or given, as far as it is known."""
         purchase = self.purchase
         if purchase is not None and purchase.seed is not None:
             return purchase.seed
-        return order.parameters.get("seed") if self._is_of(order) else None
+        return order.parameters.get("seed") if self._is_of(order) else self.seed_told
 
     def sent_body(self, order: Order) -> dict[str, Any] | None:
         """The JSON object that was sent; None if ``order`` is not what was bought any more."""
@@ -273,6 +277,8 @@ class Attempt:
         return f"{why}: a retry buys a new request. Collect this one with {collect}."
 
     def _is_of(self, order: Order) -> bool:
+        if self.assumed:
+            return False
         return self.purchase is None or self.purchase.fingerprint == order.fingerprint
 
     def _without(self, intent: Purchase, revision: int) -> Record:

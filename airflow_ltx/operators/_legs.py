@@ -94,7 +94,7 @@ class RequestLegs(PreparedRequest):
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Resume after the trigger's event: land the file, publish the result."""
         from airflow_ltx.collect import look_again
-        from airflow_ltx.operators._obtain import intent_to
+        from airflow_ltx.operators._obtain import as_told
         from airflow_ltx.request import GivenRequest
         from airflow_ltx.triggers.event import RequestEvent
 
@@ -107,7 +107,7 @@ class RequestLegs(PreparedRequest):
             self._remember(attempt)
             attempt.resume(request, None)
             plan = self._checked(attempt, calls=False)
-            attempt.resume(request, intent_to(attempt, plan.order, None, told.submitted_at or now()))
+            attempt.resume(request, as_told(attempt, plan.order, told))
             told = look_again(attempt.hook, request, told, self.log)
         except SegmindError as error:
             fail_after_purchase(error, attempt, request.request_id)

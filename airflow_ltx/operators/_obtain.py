@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_ltx.durability.order import Order
     from airflow_ltx.operators._attempt import Attempt
     from airflow_ltx.segmind.models import SubmittedRequest
+    from airflow_ltx.triggers.event import RequestEvent
 
 
 _OTHER = (
@@ -176,6 +177,17 @@ def intent_to(attempt: Attempt, order: Order, seed: int | None, at: float) -> Pu
         try_number=attempt.ti.try_number,
         instead_of=attempt.record.landed(order.fingerprint),
     )
+
+
+def as_told(attempt: Attempt, order: Order, told: RequestEvent) -> Purchase:
+    """What the trigger says that was bought, should no record have it. ``order`` may be another by now."""
+    attempt.seed_told = told.seed
+    attempt.assumed = attempt.purchase is None and told.fingerprint is None
+    seed = told.seed if order.open_seed else None
+    intent = intent_to(attempt, order, seed, told.submitted_at or now())
+    if told.fingerprint in (None, order.fingerprint):
+        return intent
+    return replace(intent, fingerprint=told.fingerprint, marks={}, seed=None)
 
 
 def _interrupted(attempt: Attempt, model: str, error: BaseException) -> None:

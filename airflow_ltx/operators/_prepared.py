@@ -15,6 +15,7 @@ from airflow_ltx.operators._destination import destination_of, wish_of
 from airflow_ltx.operators._lifecycle import fail_before_purchase, name_what_was_bought
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.coerce import check_slug
+from airflow_ltx.segmind.numbers import integer_or_none
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -130,6 +131,8 @@ class PreparedRequest(TellsConsumers):
             deadline=deadline,
             poll_interval=plan.interval,
             landing=wish.to_json() if wish is not None and there else None,
+            fingerprint=(attempt.purchase or plan.order).fingerprint,
+            seed=integer_or_none(attempt.sent_seed(plan.order)),
         )
 
     def _come_back(self, error: SegmindError, attempt: Attempt) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypedDict
+from typing import Any, NoReturn, TypedDict
 
 from tenacity import AsyncRetrying, RetryCallState, Retrying
 
@@ -127,6 +127,17 @@ class _Decider:
         self._policy = policy
         self._clock = clock
         self._deadline = clock() + policy.budget if deadline is None else deadline
+        self._said_before: str | None = None
+
+    def decisions(self) -> dict[str, Any]:
+        """What tenacity's controllers take."""
+        return {
+            "retry": self.again,
+            "wait": self.wait,
+            "stop": self.stop,
+            "before_sleep": self._remember,
+            "retry_error_callback": self._give_up,
+        }
 
     def again(self, state: RetryCallState) -> bool:
         error = _error(state)
@@ -141,6 +152,18 @@ class _Decider:
             return True
         # A call that would begin after the deadline is not waited for: the error is worth more now.
         return self._clock() + state.upcoming_sleep >= self._deadline
+
+    def _remember(self, state: RetryCallState) -> None:
+        error = _error(state)
+        self._said_before = error.message if isinstance(error, SegmindError) else None
+
+    def _give_up(self, state: RetryCallState) -> NoReturn:
+        error, before = _error(state), self._said_before
+        # What a deadline has cut off tells little of what is wrong.
+        cut_off = before is not None and self._clock() >= self._deadline
+        if cut_off and isinstance(error, SegmindError) and error.message != before:
+            error.add(f"The attempt before it: {before}")
+        raise error or AssertionError("Only errors end in giving up.")
 
 
 def _error(state: RetryCallState) -> BaseException | None:
@@ -159,7 +182,7 @@ def retrying(
     :param deadline: On ``clock``; no call begins after it. Default: ``policy.budget`` from now.
     """
     decider = _Decider(policy, deadline, clock)
-    return Retrying(retry=decider.again, wait=decider.wait, stop=decider.stop, sleep=sleep, reraise=True)
+    return Retrying(sleep=sleep, **decider.decisions())
 
 
 def async_retrying(
@@ -171,4 +194,4 @@ def async_retrying(
 ) -> AsyncRetrying:
     """As :func:`retrying`, for coroutines."""
     decider = _Decider(policy, deadline, clock)
-    return AsyncRetrying(retry=decider.again, wait=decider.wait, stop=decider.stop, sleep=sleep, reraise=True)
+    return AsyncRetrying(sleep=sleep, **decider.decisions())

@@ -35,6 +35,8 @@ def request_trigger(
     deadline: float,
     poll_interval: float | None,
     landing: dict[str, Any] | None = None,
+    fingerprint: str | None = None,
+    seed: int | None = None,
 ) -> SegmindRequestTrigger:
     """The trigger of a task that defers now. ``deadline``: epoch seconds."""
     return SegmindRequestTrigger(
@@ -46,6 +48,8 @@ def request_trigger(
         poll_interval=poll_interval,
         landing=landing,
         not_before=not_before(now(), configured_min_heartbeat_interval()),
+        fingerprint=fingerprint,
+        seed=seed,
     )
 
 

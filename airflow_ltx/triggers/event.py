@@ -30,6 +30,9 @@ class RequestEvent:
     :param landed: The files that the triggerer put at the destination, the main one first.
     :param landing_error: Why it could not.
     :param reason: The service's words for a failure, or the obstacle.
+    :param fingerprint: Of what the task bought, as the trigger was given it: the task's templates may say
+        something else by now, and there may be no record.
+    :param seed: What was sent, drawn or given.
     """
 
     status: str
@@ -44,6 +47,8 @@ class RequestEvent:
     stripped: bool = False
     landed: tuple[Mapping[str, Any], ...] = ()
     landing_error: str | None = None
+    fingerprint: str | None = None
+    seed: int | None = None
 
     @classmethod
     def of(
@@ -107,4 +112,6 @@ class RequestEvent:
             stripped=payload.get("stripped") is True,
             landed=tuple(payload.get("landed") or ()),
             landing_error=payload.get("landing_error"),
+            fingerprint=payload.get("fingerprint"),
+            seed=payload.get("seed"),
         )

@@ -40,6 +40,8 @@ class SegmindRequestTrigger(BaseTrigger):
     :param landing: Where the files go, as ``airflow_ltx.landing.wish.Wish.to_json`` says it; None leaves
         them to the worker.
     :param not_before: Epoch seconds before which the event is held back.
+    :param fingerprint: Of the parameters that were bought, for the event.
+    :param seed: That was sent, for the event.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class SegmindRequestTrigger(BaseTrigger):
         poll_interval: float | None = None,
         landing: dict[str, Any] | None = None,
         not_before: float | None = None,
+        fingerprint: str | None = None,
+        seed: int | None = None,
         **newer: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -64,6 +68,8 @@ class SegmindRequestTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.landing = landing
         self.not_before = not_before
+        self.fingerprint = fingerprint
+        self.seed = seed
         self._newer = sorted(newer)
         self._ending: Ending | None = None
 
@@ -80,6 +86,8 @@ class SegmindRequestTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "landing": self.landing,
                 "not_before": self.not_before,
+                "fingerprint": self.fingerprint,
+                "seed": self.seed,
             },
         )
 
@@ -100,6 +108,7 @@ class SegmindRequestTrigger(BaseTrigger):
                 submitted_at=self.submitted_at,
                 reason=error.message if isinstance(error, SegmindError) else type(error).__name__,
             )
+        event = replace(event, fingerprint=self.fingerprint, seed=self.seed)
         await hold_until(self.not_before)
         yield TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]
 

@@ -649,19 +649,6 @@ def test_a_destination_that_broke_after_the_purchase_does_not_hide_it(segmind, t
     assert "Nothing was sent or billed" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("then", "told_seed"), [(7, 7), (9, None), (None, None)])
-def test_a_seed_that_a_template_says_later_is_not_told_as_what_was_sent(segmind, later, then, told_seed):
-    how = {"seed": 7}
-    run = changing(lambda: how)
-
-    def hour_passes(deferral):
-        later(4000)
-        how["seed"] = then
-        return TriggerFailureReason.TRIGGER_TIMEOUT.value
-
-    assert run.try_with(hour_passes)["seed"] == told_seed
-
-
 def test_a_record_that_cannot_be_read_is_not_taken_for_none(segmind, monkeypatch):
     run = video()
     monkeypatch.setattr(TaskState, "get", broken)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -119,6 +120,33 @@ def test_no_call_begins_after_the_deadline_and_the_last_error_is_raised(
         assert ended is error
         assert all(moment < (policy.budget if deadline is None else deadline) for moment in begun)
         assert policy.attempts is None or len(begun) <= policy.attempts
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("cost", "deadline", "said"),
+    [
+        (6.0, 10.0, "cut off. The attempt before it: HTTP 503."),
+        # The last one was not cut off.
+        (1.0, 3.0, "cut off."),
+        # There was none before it.
+        (10.0, 10.0, "HTTP 503."),
+    ],
+)
+def test_an_attempt_that_the_deadline_cut_off_tells_what_the_one_before_it_met(
+    kind: str, cost: float, deadline: float, said: str
+) -> None:
+    clock = VirtualClock()
+    policy = replace(DOWNLOAD, first_wait=0.5, longest_wait=0.5)
+    _, error = attempts(
+        kind,
+        policy,
+        lambda number: e.DownloadFailed("HTTP 503." if number == 1 else "cut off.", transient=True),
+        clock=clock,
+        deadline=clock.start + deadline,
+        cost=cost,
+    )
+    assert str(error) == said
 
 
 def test_a_call_is_made_once_even_if_the_deadline_has_passed() -> None:

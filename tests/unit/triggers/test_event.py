@@ -24,6 +24,8 @@ EVENT = RequestEvent(
     completed_at=1013.9,
     metrics=Metrics(cost=0.05),
     result=RESULT,
+    fingerprint="f1",
+    seed=7,
 )
 
 
