@@ -234,8 +234,8 @@ class Books:
         assert submission.outcome(self._clock.now) == "COMPLETED"
         assert result["status"] == "COMPLETED"
         assert result["output_url"].endswith(submission.job.video.file_name)
-        # A row of the history tells no seed; the record has what was drawn, the task what was given. Without a
-        # record only the trigger could say that what the task gives is what it gave.
+        # A row of the history tells no seed; the record has what was drawn, the task what was given. Without
+        # a record only the trigger could say that what the task gives is what it gave.
         drawn = self.terms.drawn_seeds and bought.order.seed is None
         given = self.terms.drawn_seeds and bought.order == task.orders[-1] and not drawn
         known = (self.terms.memory and (drawn or given)) or self._clock.now < submission.time + 3600
