@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from airflow_ltx.durability.task_state import KEY
@@ -38,6 +40,15 @@ def test_a_task_is_bought_waited_for_and_landed_in_no_time(world):
     assert 2 < world.clock.now - start < 120
     (entry,) = world.service.core.ledger.accepted()
     assert (entry.downloads, entry.downloads_with_key) == (1, 0)
+
+
+def test_the_pauses_of_a_landing_pass_in_no_time(world):
+    start, begun = world.clock.now, time.monotonic()
+    # Each is fifteen seconds before the next one, in the end.
+    world.service.fault("download:before:reset*10")
+    run_to_green(world, world.tasks[0])
+    assert world.clock.now - start > 60
+    assert time.monotonic() - begun < 30
 
 
 def test_triggers_go_on_while_a_worker_waits(stage):

@@ -16,6 +16,7 @@ import structlog
 
 from airflow_ltx.hooks import _clients
 from airflow_ltx.segmind import clock as package_clock
+from airflow_ltx.segmind import stopping as package_stopping
 from airflow_ltx.segmind import watchdog as package_watchdog
 from segmind_service import connection
 from tests.virtual.service import BASE_URL, KEY, in_place_of_the_network
@@ -53,6 +54,7 @@ def virtual_stage() -> Iterator[Stage]:
         stage = Stage(runner.get_loop())
         patch.setattr(package_clock, "time", _Present(lambda: stage.current.clock.blocking))
         patch.setattr(package_clock, "asyncio", _Present(lambda: stage.current.clock.cooperative))
+        patch.setattr(package_stopping, "_sleep", _sleep)
         patch.setattr(package_watchdog, "threading", _Unwatched)
         patch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", connection(BASE_URL, KEY))
         with in_place_of_the_network(lambda: stage.current.service), _logs(lambda: stage.current.told):
@@ -68,6 +70,12 @@ def forget_accounts() -> None:
 def quick_disk() -> str | None:
     """A folder in memory, if there is one: files are synced to their disk, which costs nothing there."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+
+
+def _sleep(stop: threading.Event, seconds: float) -> None:
+    package_stopping.check_wanted(stop)
+    package_clock.pause(seconds)
+    package_stopping.check_wanted(stop)
 
 
 class _Present:
