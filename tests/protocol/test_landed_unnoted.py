@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from videos import files, video
+from videos import Killed, files, killed, video
 
 from airflow_ltx.exceptions import DestinationError
 from airflow_ltx.landing.local_place import LocalPlace
@@ -17,14 +17,6 @@ from runner import TaskRun
 pytestmark = pytest.mark.usefixtures("no_hold", "quick_searches")
 
 
-class Killed(BaseException):
-    """What ends a worker at once."""
-
-
-def died(*arguments, **options):
-    raise Killed
-
-
 @pytest.fixture
 def landed_unnoted(segmind, tmp_path, later, monkeypatch):
     """Runs a task's first try up to that point; then the service forgets its request."""
@@ -32,7 +24,7 @@ def landed_unnoted(segmind, tmp_path, later, monkeypatch):
     def begin(name: str = "", **arguments) -> TaskRun:
         run = video(destination=f"file://{tmp_path}/{name}", **arguments)
         with monkeypatch.context() as patch:
-            patch.setattr(Attempt, "landed", died)
+            patch.setattr(Attempt, "landed", killed)
             with pytest.raises(Killed):
                 run.try_once()
         later(7300)

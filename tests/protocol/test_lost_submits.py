@@ -10,7 +10,7 @@ import time
 import pytest
 from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
-from videos import PROMPT, changing, clip, video, videos
+from videos import PROMPT, Killed, changing, clip, video, videos
 
 from airflow_ltx.emulator import FaultRule
 from airflow_ltx.exceptions import SubmitOutcomeUnknown
@@ -195,9 +195,6 @@ def test_whatever_ends_a_submit_under_way_no_retry_buys_again(segmind, monkeypat
 def test_a_worker_that_dies_between_the_purchase_and_its_record_is_followed_by_one_that_finds_it(
     segmind, monkeypatch
 ):
-    class Killed(BaseException):
-        pass
-
     write, good = TaskState.set, iter([True])
 
     def dies(self, key, value, **options):

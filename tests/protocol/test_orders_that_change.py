@@ -6,13 +6,9 @@ import asyncio
 
 import pytest
 from airflow.sdk.bases.operator import TriggerFailureReason
-from videos import PROMPT, changing, video
+from videos import PROMPT, changing, ids, video
 
 pytestmark = pytest.mark.usefixtures("no_hold")
-
-
-def ids(segmind):
-    return [entry.request_id for entry in segmind.ledger.submissions]
 
 
 @pytest.mark.parametrize("state", [True, False])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow_ltx.operators.ltx import LTXSubmitOperator
 from airflow_ltx.operators.segmind import SegmindSubmitOperator
@@ -55,3 +55,17 @@ def clip(state: bool = True, **arguments: Any) -> TaskRun:
 def files(folder: Path) -> list[Path]:
     """What is there besides the records."""
     return [path for path in folder.iterdir() if path.name != "_segmind"]
+
+
+def ids(segmind: Any) -> list[str]:
+    """Of all that was bought, in order."""
+    return [entry.request_id for entry in segmind.ledger.submissions]
+
+
+class Killed(BaseException):
+    """What ends a worker at once."""
+
+
+def killed(*arguments: Any, **options: Any) -> NoReturn:
+    """In place of any step: the worker dies there."""
+    raise Killed
