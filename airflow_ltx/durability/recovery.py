@@ -14,7 +14,7 @@ from enum import StrEnum
 from airflow_ltx.durability.fingerprint import marks
 from airflow_ltx.exceptions import RateLimited, SegmindError
 from airflow_ltx.segmind.history import HistoryFilters
-from airflow_ltx.segmind.models import HistoryEntry, HistoryPage
+from airflow_ltx.segmind.models import HistoryEntry, HistoryPage, State
 from airflow_ltx.segmind.polling import DENIED_GRACE
 from airflow_ltx.segmind.protocol import bare_id
 
@@ -55,10 +55,13 @@ class Wanted:
         last = day + timedelta(days=2)
         return day - timedelta(days=1), last if last < datetime.fromtimestamp(now, UTC).date() else None
 
-    @property
-    def settled(self) -> float:
-        """Epoch seconds from which a search can tell it from others: by then its own row should be there."""
-        return self.intent_at if self.seeded else self.intent_at + _SETTLING
+    def settled(self, state: State) -> float:
+        """Epoch seconds from which a search can tell it from others: by then its own row should be there.
+
+        :param state: Of the row that is taken for it.
+        """
+        sure = self.drawn or (self.seeded and state is not State.FAILED)
+        return self.intent_at if sure else self.intent_at + _SETTLING
 
     @property
     def earliest(self) -> float:
@@ -67,9 +70,12 @@ class Wanted:
 
     def possible_at(self, created_at: float) -> bool:
         """Whether it can have been made at that time."""
-        # Without a seed, whoever sends the same body later would be taken for it.
-        latest = float("inf") if self.seeded else self.intent_at + _SENDING
-        return self.earliest <= created_at <= latest
+        return self.earliest <= created_at if self.seeded else self.likely_at(created_at)
+
+    def likely_at(self, created_at: float) -> bool:
+        """Whether a request of the same body that was made then is this one, and not somebody else's."""
+        near = self.intent_at - _SKEW_UNSEEDED <= created_at <= self.intent_at + _SENDING
+        return self.drawn or near
 
     def same_body(self, parameters: Mapping[str, object]) -> bool:
         """Whether the parameters of a row are those that were sent."""
@@ -112,13 +118,15 @@ class Search:
             # A row that does not tell yet, or was not read, may be it as well.
             alone = len(self.found) == 1 and self.ended and not self.unclear and not self.cut
             return next(iter(self.found.values())) if alone else None
-        if len(self.found) == 1:
-            return next(iter(self.found.values()))
-        if len(self.found) > 1:
-            # The same body with the same seed is the same video; the nearest in time is the likeliest.
-            at = self.wanted.intent_at
-            return min(self.found.values(), key=lambda e: abs((e.created_at or float("inf")) - at))
-        return None
+        at = self.wanted.intent_at
+        # The same body with the same seed is the same video, if there is one; the nearest in time is the
+        # likeliest. What has none is of use only as the very request that is looked for.
+        some = [each for each in self.found.values() if self._likely(each) or each.state is State.COMPLETED]
+        return min(
+            some,
+            key=lambda each: (each.state is State.FAILED, abs((each.created_at or float("inf")) - at)),
+            default=None,
+        )
 
     @property
     def complete(self) -> bool:
@@ -135,11 +143,11 @@ class Search:
         if len(self.found) > 1:
             ids = ", ".join(self.ids)
             several = f"{len(self.found)} requests with the same body were made then ({ids}), and "
-            return several + (
-                "with the same seed they are the same video: the nearest in time is taken"
-                if self.wanted.seeded
-                else "without a seed nobody can tell whose they are"
-            )
+            if not self.wanted.seeded:
+                return f"{several}without a seed nobody can tell whose they are"
+            if self.match is None:
+                return f"{several}they may be somebody else's"
+            return f"{several}with the same seed they are the same video: the nearest in time is taken"
         if self.cut:
             return f"the account made more than {MOST_PAGES * PER_PAGE} requests since then"
         if self.found and not self.unclear:
@@ -162,10 +170,14 @@ class Search:
         if entry.parameters is not None and not wanted.same_body(entry.parameters):
             return
         known = entry.model is not None and entry.parameters is not None
-        if not known or (entry.created_at is None and not wanted.seeded):
+        failed = entry.state is State.FAILED
+        if not known or (entry.created_at is None and (failed or not wanted.seeded)):
             self.unclear += 1
-        else:
+        elif self._likely(entry) or not failed:
             self.found[bare_id(entry.request_id)] = entry
+
+    def _likely(self, entry: HistoryEntry) -> bool:
+        return entry.created_at is None or self.wanted.likely_at(entry.created_at)
 
 
 class Fate(StrEnum):
@@ -263,11 +275,11 @@ class Lookup:
         self._again(now, max(asked, self._spacing(now, draw)), error.message)
 
     def _judge(self, search: Search, now: float, draw: float) -> None:
-        settled = self._began >= self.wanted.settled
+        match = search.match
         self._seen.update(search.ids)
-        if search.match is not None and settled:
+        if match is not None and self._began >= self.wanted.settled(match.state):
             several = search.why() if len(search.found) > 1 else None
-            self._end = Verdict(Fate.FOUND, search.match.request_id, several)
+            self._end = Verdict(Fate.FOUND, match.request_id, several)
         elif self._began >= self.deadline:
             self._end = self._none(search)
         else:

@@ -246,6 +246,12 @@ class Books:
         """Whether no other request can have its body."""
         return self.terms.drawn_seeds and purchase.order.seed is None
 
+    def _took_for(self, late: Purchase, other: Purchase) -> bool:
+        """Whether a request that has not arrived yet could not be told from another one that failed."""
+        apart = other.submission.time - late.intent_at
+        failed = other.submission.outcome(self._clock.now) == "FAILED"
+        return failed and not self._unmistakable(late) and -5 <= apart <= 300
+
     def _look_alikes(self, purchase: Purchase) -> list[Purchase]:
         """Others' purchases of the same, and what was given up: a task whose own answer was lost may have
         taken up one of them."""
@@ -314,7 +320,8 @@ class Books:
         # It may have been under way for longer than its task had patience.
         new.given_up = note.try_number <= self._given_up_tries.get(note.task, 0)
         if not new.given_up and self._intents[note.task, note.order] > note.intent_at:
-            if self.terms.memory and self.terms.on_orphaned_intent != "resubmit":
+            mistaken = any(self._took_for(new, other) for other in self._look_alikes(new))
+            if self.terms.memory and self.terms.on_orphaned_intent != "resubmit" and not mistaken:
                 self._wrong.append(
                     f"{note.task.name} sent another submit while {new.request_id} was under way"
                 )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from airflow_ltx.durability.fingerprint import marks
 from airflow_ltx.durability.recovery import Ask, Fate, Lookup, Pause, Search, Verdict, Wanted
 from airflow_ltx.exceptions import AuthenticationFailed, RateLimited, ServiceUnavailable
-from airflow_ltx.segmind.models import HistoryEntry, HistoryPage
+from airflow_ltx.segmind.models import HistoryEntry, HistoryPage, State
 
 AT = 1_800_000_000.0
 BODY = {"prompt": "a lighthouse", "cfg": 3, "seed": 77}
@@ -20,8 +20,14 @@ WANTED = Wanted("ltx-video", marks(BODY), seeded=True, intent_at=AT)
 UNSEEDED = Wanted("ltx-video", marks({"prompt": "a lighthouse"}), seeded=False, intent_at=AT)
 
 
-def row(name: str, at: float | None = AT + 1, body=BODY, model: str | None = "ltx-video") -> HistoryEntry:
-    return HistoryEntry(name, model=model, parameters=body, created_at=at)
+def row(
+    name: str,
+    at: float | None = AT + 1,
+    body=BODY,
+    model: str | None = "ltx-video",
+    state: State = State.PROCESSING,
+) -> HistoryEntry:
+    return HistoryEntry(name, model=model, state=state, parameters=body, created_at=at)
 
 
 def search(wanted: Wanted, entries: list[HistoryEntry], per_page: int = 100, skipped: int = 0) -> Search:
@@ -106,10 +112,39 @@ def test_with_a_seed_the_nearest_of_two_in_time_is_taken():
     assert found.match.request_id == "this"
 
 
+@pytest.mark.parametrize("at", [AT - 100, AT - 20, AT + 1000])
+def test_with_an_authors_seed_one_from_another_time_is_taken_once_its_video_is_there(at):
+    """It may be another task's, or an earlier run's: the same video, but only if it comes to be."""
+    assert search(WANTED, [row("a", at=at)]).match is None
+    assert not search(WANTED, [row("a", at=at)]).complete
+    assert search(WANTED, [row("a", at=at, state=State.COMPLETED)]).match is not None
+    failed = search(WANTED, [row("a", at=at, state=State.FAILED)])
+    assert failed.match is None
+    assert failed.complete
+
+
+def test_a_drawn_seed_is_one_requests_whenever_it_was_made_and_whatever_became_of_it():
+    for state in State:
+        found = search(replace(WANTED, drawn=True), [row("a", at=AT - 100, state=state)])
+        assert found.match is not None
+
+
+def test_one_that_failed_comes_after_one_that_has_not():
+    found = search(WANTED, [row("a", at=AT, state=State.FAILED), row("b", at=AT + 20)])
+    assert found.match is not None
+    assert found.match.request_id == "b"
+
+
+def test_one_that_failed_and_says_not_when_it_was_made_is_no_match():
+    found = search(WANTED, [row("a", at=None, state=State.FAILED)])
+    assert found.match is None
+    assert not found.complete
+
+
 @given(st.integers(0, 350), st.integers(10, 100))
 def test_it_is_found_on_whichever_page_it_stands(position, per_page):
-    others = [row(f"other-{n}", at=AT + 1000 - n, body={"prompt": str(n)}) for n in range(350)]
-    others.insert(position, row("a", at=AT + 1000 - position))
+    others = [row(f"other-{n}", at=AT + 300 - n / 2, body={"prompt": str(n)}) for n in range(350)]
+    others.insert(position, row("a", at=AT + 300 - position / 2))
     found = search(WANTED, others, per_page)
     assert found.match is not None
     assert found.match.request_id == "a"
@@ -189,6 +224,16 @@ def test_without_a_seed_the_row_that_comes_first_is_not_taken_for_it(others_lag,
     rows = {"other": (row("other", body=body), others_lag), "mine": (row("mine", body=body), lag)}
     world = World(AT + 120, lambda now: [r for r, late in rows.values() if now >= AT + late], UNSEEDED)
     assert world.run().fate is Fate.UNCLEAR
+
+
+@pytest.mark.parametrize(
+    ("drawn", "wait"), [(True, 0), (False, 60)], ids=["whose seed was drawn", "with an author's seed"]
+)
+def test_one_that_failed_is_taken_for_it_once_its_own_row_should_be_there(drawn, wait):
+    failed = row("a", state=State.FAILED)
+    world = World(AT + 1200, lambda now: [failed], replace(WANTED, drawn=drawn))
+    assert world.run() == Verdict(Fate.FOUND, "a")
+    assert AT + wait <= world.now < AT + wait + 30
 
 
 def test_without_a_seed_it_is_found_a_minute_after_its_submit():
