@@ -80,4 +80,11 @@ def fail_after_purchase(error: SegmindError, attempt: Attempt, request_id: str) 
             # Its text may speak of this leg alone, in which indeed nothing was sent.
             error.add(f"Request {request_id} was bought before that.")
         error.add(attempt.next_try(request_id))
+    if not error.retryable:
+        from airflow_ltx.operators._outstanding import bought_besides
+
+        besides = bought_besides(attempt)
+        if besides is not None:
+            error.retryable = True
+            error.add(besides)
     raise_to_airflow(error, attempt.log)

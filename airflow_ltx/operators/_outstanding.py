@@ -30,6 +30,19 @@ def outstanding(attempt: Attempt) -> str | None:
     return f"{what}: {_retry(attempt, purchase, does)}."
 
 
+def bought_besides(attempt: Attempt) -> str | None:
+    """What an error of a request that came to nothing should add, if the task asks for something else by now,
+    which it has bought before; None otherwise. Nothing that a retry would buy is meant."""
+    if attempt.wanted is None or attempt.purchase is None:
+        return None
+    fingerprint, policies = attempt.wanted
+    course = decide(attempt.record, fingerprint, attempt.ti.max_tries, policies)
+    if attempt.purchase.fingerprint == fingerprint or course.step in (Step.SUBMIT, Step.FAIL):
+        return None
+    what = "an earlier submit" if course.purchase is None else course.purchase.name
+    return f"The task asks for something else by now, and has bought it: a retry goes on with {what}."
+
+
 def _retry(attempt: Attempt, purchase: Purchase, does: str) -> str:
     """What a retry comes to. ``does``: where it deals with this purchase."""
     if attempt.wanted is None:

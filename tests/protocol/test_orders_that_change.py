@@ -6,7 +6,11 @@ import asyncio
 
 import pytest
 from airflow.sdk.bases.operator import TriggerFailureReason
+from airflow.sdk.exceptions import AirflowFailException
 from videos import PROMPT, changing, ids, video
+
+from airflow_ltx.emulator import FaultRule
+from airflow_ltx.exceptions import RequestFailed
 
 pytestmark = pytest.mark.usefixtures("no_hold")
 
@@ -71,3 +75,40 @@ def test_what_was_bought_is_not_taken_for_another_order_though_its_record_was_de
     run.clear()
     assert run.try_once()["request_id"] == ids(segmind)[0]
     assert len(ids(segmind)) == 2
+
+
+BILLED = {"status": "FAILED", "error": "out of memory", "metrics": {"cost": 0.05}}
+REFUSED = {"status": "FAILED", "error": "Content was flagged by moderation"}
+
+
+@pytest.mark.parametrize("told", [BILLED, REFUSED], ids=["billed", "refused"])
+def test_what_failed_for_good_does_not_end_a_task_that_asks_for_what_it_has_by_now(segmind, told):
+    how = {"prompt": PROMPT}
+    run = changing(lambda: how)
+    first = run.try_once()
+    how["prompt"] = f"{PROMPT}, at noon"
+    run.clear()
+
+    def as_before(deferral):
+        segmind.add_faults(FaultRule("status", "before", "422", None, body=told))
+        how["prompt"] = PROMPT
+        return {"event": asyncio.run(run.fire(deferral))}
+
+    with pytest.raises(RequestFailed, match=f"a retry goes on with request {first['request_id']}") as caught:
+        run.try_with(as_before)
+    assert caught.value.retryable
+    assert run.try_once() == {**first, "reused": True}
+    assert len(ids(segmind)) == 2
+
+
+def test_what_is_refused_for_good_ends_a_task_that_asks_for_what_nobody_has_bought(segmind):
+    how = {"prompt": PROMPT}
+    run = changing(lambda: how)
+    segmind.add_faults("submit:after:fail:Content was flagged by moderation")
+
+    def other(deferral):
+        how["prompt"] = f"{PROMPT}, at noon"
+        return {"event": asyncio.run(run.fire(deferral))}
+
+    with pytest.raises(AirflowFailException, match="not retried"):
+        run.try_with(other)
