@@ -317,7 +317,10 @@ class Books:
             recorded = [bought for record in self._records(task) for bought in record.purchases]
             # Of these the task came to an end that only a person undoes, who may have changed the parameters.
             over = {bought.request_id for bought in recorded if bought.phase in (Phase.LANDED, Phase.LOST)}
-            if latest.order != order and outcome != "FAILED" and latest.request_id not in over:
+            taken = {latest.request_id}
+            if not self._unmistakable(latest):
+                taken |= {other.request_id for other in self._look_alikes(latest)}
+            if latest.order != order and outcome != "FAILED" and not taken & over:
                 yield f"{task.name} leaves {latest.request_id} behind, which is {outcome}"
 
     def _accepted(self, submission: Submission, note: _Note) -> None:
