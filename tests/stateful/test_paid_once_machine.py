@@ -21,8 +21,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.virtual.books import Order
 from tests.virtual.directing import ANY_MODEL, LTX, play
+from tests.virtual.orders import Order
 from tests.virtual.service import AT_A_COST
 from tests.virtual.stage import Stage
 from tests.virtual.tasks import Accident, State, Task

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_ltx.operators.ltx import LTXSubmitOperator
 from airflow_ltx.operators.segmind import SegmindSubmitOperator
-from tests.virtual.books import Order, Terms
+from tests.virtual.orders import Order, Terms
 from tests.virtual.stage import Stage, forget_accounts, quick_disk
 from tests.virtual.world import World
 

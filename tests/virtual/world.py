@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.virtual.books import Books, Order, Terms
+from tests.virtual.books import Books
 from tests.virtual.clock import VirtualClock
+from tests.virtual.orders import Order, Terms
 from tests.virtual.processes import Refusals
 from tests.virtual.service import VirtualService
 from tests.virtual.tasks import Accident, State, SteppedState, Task
