@@ -45,6 +45,7 @@ class Purchase:
     :param made: Hashes of files that the task instance made before, by which it knows them as its own.
     :param request_id: None for an intent, and for what was refused.
     :param named: The id that a broken answer to its submit named, before it was known whether it is one.
+    :param sought: A search has found it: if no seed was drawn, it may be somebody else's of the same body.
     :param others: Ids of earlier requests of the task instance, which it is not, should it have to be found.
     :param try_number: The try that bought it.
     :param cost: What it cost, as far as the service has told.
@@ -65,6 +66,7 @@ class Purchase:
     made: tuple[str, ...] = ()
     request_id: str | None = None
     named: str | None = None
+    sought: bool = False
     submitted_at: float | None = None
     try_number: int | None = None
     cost: float | None = None
@@ -75,6 +77,11 @@ class Purchase:
     def outstanding(self) -> bool:
         """Whether there is, or may be, something at the service that was paid for and nobody has."""
         return self.phase in (Phase.INTENT, Phase.SUBMITTED)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether its request may be somebody else's: another one that fits as well is the same video."""
+        return self.sought and self.seed is None
 
     @property
     def request(self) -> SubmittedRequest:
@@ -115,6 +122,7 @@ class Purchase:
             made=tuple(_text(sha256) for sha256 in told.get("made") or ()),
             request_id=None if request_id is None else check_request_id(_text(request_id)),
             named=None if named is None else check_request_id(named),
+            sought=told.get("sought") is True,
             submitted_at=number_or_none(told.get("submitted_at")),
             try_number=integer_or_none(told.get("try_number")),
             cost=number_or_none(told.get("cost")),

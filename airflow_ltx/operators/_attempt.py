@@ -151,13 +151,12 @@ class Attempt:
         self.purchase, self.reused, self.kept = landed, True, landed.phase
         self._push_id()
 
-    def bought(self, request_id: str, submitted_at: float) -> None:
-        """The request's id is known: it is bought."""
+    def bought(self, request_id: str, submitted_at: float, *, sought: bool = False) -> None:
+        """The request's id is known: it is bought. ``sought``: by a search alone."""
         if self.purchase is None:
             return
-        self._keep(
-            replace(self.purchase, phase=Phase.SUBMITTED, request_id=request_id, submitted_at=submitted_at)
-        )
+        known = replace(self.purchase, request_id=request_id, submitted_at=submitted_at, sought=sought)
+        self._keep(replace(known, phase=Phase.SUBMITTED))
         self._push_id()
 
     def names(self, request_id: str) -> None:

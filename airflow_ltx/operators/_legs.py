@@ -176,14 +176,14 @@ class RequestLegs(PreparedRequest):
 
     def _buy_instead(self, attempt: Attempt, plan: Plan, gone: Purchase) -> Purchase:
         """Buy in place of a request that came to nothing."""
-        from airflow_ltx.operators._obtain import buy, obtain
+        from airflow_ltx.operators._obtain import buy_again, obtain
 
         try:
             if gone.fingerprint != plan.order.fingerprint:
                 # The templates say something else on this leg, which an earlier try may have bought already.
                 return obtain(attempt, plan.order, plan.policies, plan.is_there)
             # With the same seed a search for either finds both, should the first one arrive after all.
-            return buy(attempt, plan.order, gone.seed)
+            return buy_again(attempt, plan.order, attempt.purchase or gone)
         except SegmindError as error:
             self._come_back(error, attempt)
             fail_before_purchase(error, attempt, self.log)

@@ -43,7 +43,7 @@ def fail_before_purchase(error: SegmindError, attempt: Attempt | None, log: Any)
             error.add("Nothing was sent or billed.")
         if isinstance(error, RecordUnavailable):
             error.add("A retry reads what was bought before, and goes on from there.")
-        elif error.retryable:
+        elif error.retryable and not isinstance(error, SubmitOutcomeUnknown):
             error.add("A retry begins anew.")
     raise_to_airflow(error, log)
 
@@ -62,6 +62,15 @@ def name_what_was_bought(error: SegmindError, conn_id: str, request_id: str) -> 
     )
 
 
+def _instead(attempt: Attempt) -> str:
+    if attempt.purchase is None or not attempt.purchase.doubtful:
+        return "A retry submits a new request."
+    return (
+        "Only a search had found it, and it may have been somebody else's: a retry looks for another one "
+        "with the same parameters, and submits a new request if there is none."
+    )
+
+
 def fail_after_purchase(error: SegmindError, attempt: Attempt, request_id: str) -> NoReturn:
     """Raise an error that stands between a bought request and its file.
 
@@ -70,7 +79,7 @@ def fail_after_purchase(error: SegmindError, attempt: Attempt, request_id: str) 
     error.request_id = request_id
     if isinstance(error, RequestFailed):
         if error.retryable:
-            error.add("A retry submits a new request.")
+            error.add(_instead(attempt))
         elif error.cost:
             error.add("No retry buys another one; clearing the task does.")
     elif not isinstance(error, ResultExpired):

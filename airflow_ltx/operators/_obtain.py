@@ -63,7 +63,7 @@ def obtain(
     if decision.step is Step.FAIL:
         raise RecordConflict(decision.reason)
     if decision.step is Step.SUBMIT or mine is None:
-        return buy(attempt, order, mine.seed if mine else None)
+        return buy_again(attempt, order, mine)
     if decision.step is Step.RECOVER:
         attempt.take_up(mine)
         attempt.log.warning(
@@ -96,6 +96,16 @@ def obtain(
         decision.reason,
     )
     return mine
+
+
+def buy_again(attempt: Attempt, order: Order, gone: Purchase | None) -> Purchase:
+    """Buy, unless what came to nothing was not the task's own request after all. ``gone``: None if there was
+    none."""
+    if gone is None:
+        return buy(attempt, order, None)
+    from airflow_ltx.operators._recover import another_one
+
+    return another_one(attempt, gone) or buy(attempt, order, gone.seed)
 
 
 def buy(attempt: Attempt, order: Order, drawn: int | None) -> Purchase:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from airflow_ltx import metrics
 from airflow_ltx.durability.looking import Telling, look_up
-from airflow_ltx.durability.record import Phase
+from airflow_ltx.durability.record import MOST, Phase
 from airflow_ltx.durability.recovery import Fate, Lookup, Verdict, Wanted
 from airflow_ltx.durability.task_state import KEY
 from airflow_ltx.exceptions import SegmindError, SubmitOutcomeUnknown
@@ -15,6 +16,7 @@ from airflow_ltx.failure import raise_to_airflow
 from airflow_ltx.operators._named import is_known
 from airflow_ltx.operators._obtain import holds, intent_to
 from airflow_ltx.segmind.clock import now
+from airflow_ltx.segmind.models import State
 from airflow_ltx.segmind.moments import utc_text
 from airflow_ltx.segmind.retry import ONCE
 
@@ -75,7 +77,7 @@ def found(attempt: Attempt, intent: Purchase, request_id: str, several: str | No
     """
     if several:
         attempt.log.warning("%s.", several)
-    attempt.bought(request_id, intent.intent_at)
+    attempt.bought(request_id, intent.intent_at, sought=request_id != intent.named)
     metrics.purchased(intent.model)
     attempt.submitting = False
     where = "Found request %s in the account's history"
@@ -88,6 +90,35 @@ def found(attempt: Attempt, intent: Purchase, request_id: str, several: str | No
         attempt.next_try(request_id),
     )
     return attempt.purchase or intent
+
+
+def another_one(attempt: Attempt, failed: Purchase) -> Purchase | None:
+    """In place of a request that came to nothing and may have been somebody else's: the one that was lost, if
+    the history tells it by now; None if another one may be bought.
+
+    :raises SubmitOutcomeUnknown: The history could not be read. Retryable.
+    """
+    if failed.phase is not Phase.FAILED or failed.request_id is None or not failed.doubtful:
+        return None
+    intent = replace(
+        failed,
+        phase=Phase.INTENT,
+        request_id=None,
+        submitted_at=None,
+        sought=False,
+        others=(*failed.others, failed.request_id)[-MOST:],
+    )
+    verdict = look_on_worker(attempt, intent, wanted_of(intent).settled(State.FAILED))
+    if verdict.fate is Fate.UNREADABLE:
+        raise _not_told(intent, verdict, resubmit=False)
+    if verdict.request_id is None:
+        return None
+    attempt.log.info(
+        "Request %s came to nothing, and only a search had found it: it is taken for somebody else's.",
+        failed.request_id,
+    )
+    attempt.resume_intent(intent)
+    return found(attempt, intent, verdict.request_id, verdict.reason)
 
 
 def intent_left(attempt: Attempt, order: Order, verdict: Verdict) -> Purchase | None:
@@ -145,21 +176,23 @@ def given_up(attempt: Attempt, intent: Purchase, verdict: Verdict, *, resubmit: 
     :param over: It was looked for until the deadline.
     :raises SubmitOutcomeUnknown: Retryable; each retry looks again.
     """
-    when = f"The submit of {intent.model} at {utc_text(intent.intent_at)} got no answer"
-    if intent.named is not None:
-        when += f" but a broken one, which names request {intent.named}"
     if verdict.fate is Fate.ABSENT and resubmit and over:
         attempt.log.warning(
             "%s, and the account's history knows nothing of it (%s). on_orphaned_intent is 'resubmit': "
             "another one is bought. If the first one exists after all, it is billed, too.",
-            when,
+            _what_was_lost(intent),
             verdict.reason,
         )
         return
-    _fail(attempt, when, verdict, resubmit=resubmit)
+    raise_to_airflow(_not_told(intent, verdict, resubmit=resubmit), attempt.log)
 
 
-def _fail(attempt: Attempt, when: str, verdict: Verdict, *, resubmit: bool) -> NoReturn:
+def _what_was_lost(intent: Purchase) -> str:
+    when = f"The submit of {intent.model} at {utc_text(intent.intent_at)} got no answer"
+    return when if intent.named is None else f"{when} but a broken one, which names request {intent.named}"
+
+
+def _not_told(intent: Purchase, verdict: Verdict, *, resubmit: bool) -> SubmitOutcomeUnknown:
     match verdict.fate:
         case Fate.UNREADABLE:
             seen = f"the account's history could not be read ({verdict.reason})"
@@ -169,10 +202,10 @@ def _fail(attempt: Attempt, when: str, verdict: Verdict, *, resubmit: bool) -> N
     if resubmit:
         then, ways = "buys another one only once the history is read and knows nothing of it", "clear"
     error = SubmitOutcomeUnknown(
-        f"{when}, and {seen.rstrip('.')}. A request may exist and be billed; nothing was bought in its "
-        f"place. A retry looks again and {then}. If the Segmind console shows none of that time either, have "
-        f"it bought anew: {ways} the task with on_clear='regenerate', or delete the task's record (task "
-        f"state {KEY!r}, and its file in _segmind/ at the destination)."
+        f"{_what_was_lost(intent)}, and {seen.rstrip('.')}. A request may exist and be billed; nothing was "
+        f"bought in its place. A retry looks again and {then}. If the Segmind console shows none of that time "
+        f"either, have it bought anew: {ways} the task with on_clear='regenerate', or delete the task's record "
+        f"(task state {KEY!r}, and its file in _segmind/ at the destination)."
     )
     error.retryable = True
-    raise_to_airflow(error, attempt.log)
+    return error
