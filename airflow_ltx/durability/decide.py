@@ -131,12 +131,13 @@ def _course(
                 left,
             )
     if mine.cost:
-        return Decision(Step.SUBMIT, "the task was cleared, and it failed at a cost", abandoned=(*left, mine))
+        return Decision(Step.SUBMIT, "the task was cleared, and it failed at a cost", mine, (*left, mine))
     if still_gone is None:
         # What was gone for another workspace's key, or for a while, may be told by now.
         return Decision(Step.LOOK_AGAIN, "the task was cleared after its request was lost", mine, left)
     return Decision(
         Step.SUBMIT,
         f"the task was cleared, and another look found nothing of it ({still_gone.rstrip('.')})",
-        abandoned=(*left, mine),
+        mine,
+        (*left, mine),
     )

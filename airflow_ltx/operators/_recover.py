@@ -98,7 +98,8 @@ def another_one(attempt: Attempt, failed: Purchase) -> Purchase | None:
 
     :raises SubmitOutcomeUnknown: The history could not be read. Retryable.
     """
-    if failed.phase is not Phase.FAILED or failed.request_id is None or not failed.doubtful:
+    over = failed.phase in (Phase.FAILED, Phase.LOST)
+    if not over or failed.request_id is None or not failed.doubtful:
         return None
     intent = replace(
         failed,
@@ -203,9 +204,9 @@ def _not_told(intent: Purchase, verdict: Verdict, *, resubmit: bool) -> SubmitOu
         then, ways = "buys another one only once the history is read and knows nothing of it", "clear"
     error = SubmitOutcomeUnknown(
         f"{_what_was_lost(intent)}, and {seen.rstrip('.')}. A request may exist and be billed; nothing was "
-        f"bought in its place. A retry looks again and {then}. If the Segmind console shows none of that time "
-        f"either, have it bought anew: {ways} the task with on_clear='regenerate', or delete the task's record "
-        f"(task state {KEY!r}, and its file in _segmind/ at the destination)."
+        f"bought in its place. A retry looks again and {then}. If the Segmind console shows none of that "
+        f"time either, have it bought anew: {ways} the task with on_clear='regenerate', or delete the task's "
+        f"record (task state {KEY!r}, and its file in _segmind/ at the destination)."
     )
     error.retryable = True
     return error
