@@ -45,7 +45,7 @@ class Purchase:
     :param made: Hashes of files that the task instance made before, by which it knows them as its own.
     :param request_id: None for an intent, and for what was refused.
     :param named: The id that a broken answer to its submit named, before it was known whether it is one.
-    :param sought: A search has found it: if no seed was drawn, it may be somebody else's of the same body.
+    :param sought: A search has found it.
     :param others: Ids of earlier requests of the task instance, which it is not, should it have to be found.
     :param try_number: The try that bought it.
     :param cost: What it cost, as far as the service has told.
@@ -80,8 +80,9 @@ class Purchase:
 
     @property
     def doubtful(self) -> bool:
-        """Whether its request may be somebody else's: another one that fits as well is the same video."""
-        return self.sought and self.seed is None
+        """Whether another request that fits as well would do: of the same body with an author's seed, nobody
+        can tell which one was this."""
+        return self.sought and self.seeded and self.seed is None
 
     @property
     def request(self) -> SubmittedRequest:

@@ -107,6 +107,7 @@ def another_one(attempt: Attempt, failed: Purchase) -> Purchase | None:
         request_id=None,
         submitted_at=None,
         sought=False,
+        cost=None,
         others=(*failed.others, failed.request_id)[-MOST:],
     )
     verdict = look_on_worker(attempt, intent, wanted_of(intent).settled(State.FAILED))

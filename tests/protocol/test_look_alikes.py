@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
-from videos import ids, video
+from videos import clip, ids, video
 
 from airflow_ltx.emulator import FaultRule
 from airflow_ltx.exceptions import RequestFailed, SubmitOutcomeUnknown
+
+FAILED = {"status": "FAILED", "error": "The GPU went away"}
 
 pytestmark = pytest.mark.usefixtures("no_hold", "quick_searches")
 
@@ -59,11 +61,21 @@ def test_a_history_that_cannot_be_read_then_is_not_one_without_it(segmind, mista
 
 
 def test_if_there_is_no_other_one_it_was_the_request_itself_that_failed(segmind):
-    failed = {"status": "FAILED", "error": "The GPU went away"}
-    segmind.add_faults("submit:after:reset", FaultRule("status", "before", "422", body=failed))
+    segmind.add_faults("submit:after:reset", FaultRule("status", "before", "422", body=FAILED))
     run = video(seed=7)
     with pytest.raises(RequestFailed):
         run.try_once()
     assert len(ids(segmind)) == 1
     result = run.try_once()
     assert [result["request_id"]] == ids(segmind)[1:]
+
+
+def test_without_a_seed_nobody_elses_is_taken_in_its_place(segmind):
+    segmind.configure(inference_seconds=1)
+    segmind.add_faults("submit:after:reset", FaultRule("status", "before", "422", body=FAILED))
+    run = clip()
+    with pytest.raises(RequestFailed, match="A retry submits a new request"):
+        run.try_once()
+    clip(wait_for_completion=False).try_once()
+    result = run.try_once()
+    assert [result["request_id"]] == ids(segmind)[2:]
