@@ -94,9 +94,9 @@ def found(attempt: Attempt, intent: Purchase, request_id: str, several: str | No
 
 def another_one(attempt: Attempt, failed: Purchase) -> Purchase | None:
     """In place of a request that came to nothing and may have been somebody else's: the one that was lost, if
-    the history tells it by now; None if another one may be bought.
+    the history tells it by now; None if another one may be bought, as it knows of none.
 
-    :raises SubmitOutcomeUnknown: The history could not be read. Retryable.
+    :raises SubmitOutcomeUnknown: The history could not be read, or does not tell. Retryable.
     """
     over = failed.phase in (Phase.FAILED, Phase.LOST)
     if not over or failed.request_id is None or not failed.doubtful:
@@ -111,10 +111,10 @@ def another_one(attempt: Attempt, failed: Purchase) -> Purchase | None:
         others=(*failed.others, failed.request_id)[-MOST:],
     )
     verdict = look_on_worker(attempt, intent, wanted_of(intent).settled(State.FAILED))
-    if verdict.fate is Fate.UNREADABLE:
-        raise _not_told(intent, verdict, resubmit=False)
-    if verdict.request_id is None:
+    if verdict.fate is Fate.ABSENT:
         return None
+    if verdict.request_id is None:
+        raise _not_told(intent, verdict, resubmit=True)
     attempt.log.info(
         "Request %s came to nothing, and only a search had found it: it is taken for somebody else's.",
         failed.request_id,

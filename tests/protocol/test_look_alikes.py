@@ -54,10 +54,27 @@ def test_a_history_that_cannot_be_read_then_is_not_one_without_it(segmind, mista
     with pytest.raises(SubmitOutcomeUnknown, match="history could not be read") as caught:
         run.try_once()
     assert caught.value.retryable
-    assert "A retry looks again and buys nothing" in str(caught.value)
+    assert "buys another one only once the history is read and knows nothing of it" in str(caught.value)
     assert "begins anew" not in str(caught.value)
     segmind.set_faults()
     assert [run.try_once()["request_id"]] == ids(segmind)[1:]
+
+
+def test_nor_is_one_that_does_not_tell_yet_what_was_asked_for(segmind, mistaken):
+    run = mistaken()
+    segmind.configure(record_lag_seconds=3600)
+    with pytest.raises(SubmitOutcomeUnknown, match="1 row of the history does not say yet") as caught:
+        run.try_once()
+    assert caught.value.retryable
+    segmind.configure(record_lag_seconds=0)
+    assert [run.try_once()["request_id"]] == ids(segmind)[1:]
+
+
+def test_a_person_who_has_another_one_bought_gets_it_whatever_the_history_tells(segmind, mistaken):
+    run = mistaken(on_clear="regenerate")
+    segmind.configure(record_lag_seconds=3600)
+    run.clear()
+    assert [run.try_once()["request_id"]] == ids(segmind)[2:]
 
 
 def test_if_there_is_no_other_one_it_was_the_request_itself_that_failed(segmind):
