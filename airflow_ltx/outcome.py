@@ -50,7 +50,7 @@ class Outcome:
             request=request,
             state=State.COMPLETED,
             outputs=result.outputs,
-            seed=result.seed if result.seed is not None else _drawn(sent_seed),
+            seed=result.seed if result.seed is not None else known_seed(sent_seed),
             metrics=merge(result.metrics, metrics),
             completed_at=completed_at,
             reused=reused,
@@ -108,7 +108,8 @@ def merge(first: Metrics, second: Metrics) -> Metrics:
     )
 
 
-def _drawn(sent: object) -> int | None:
+def known_seed(sent: object) -> int | None:
+    """The seed of a video for which this one was asked for."""
     # A negative seed asked the service to draw one, and it did not say which.
     return sent if isinstance(sent, int) and not isinstance(sent, bool) and sent >= 0 else None
 

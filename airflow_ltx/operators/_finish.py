@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_ltx import metrics
@@ -16,7 +16,7 @@ from airflow_ltx.exceptions import (
 )
 from airflow_ltx.operators._landing import how_long_it_is_there, keep_sidecar, landed_files
 from airflow_ltx.operators._lifecycle import fail_after_purchase
-from airflow_ltx.outcome import Outcome
+from airflow_ltx.outcome import Outcome, known_seed
 from airflow_ltx.segmind.models import RequestResult, State, SubmittedRequest
 from airflow_ltx.segmind.polling import Ending
 from airflow_ltx.segmind.redact import unsigned, without_query
@@ -134,6 +134,17 @@ def still_gone(attempt: Attempt, purchase: Purchase) -> str | None:
 def submitted_only(attempt: Attempt, request: SubmittedRequest) -> dict[str, Any]:
     """The return value of a task that does not wait."""
     return Outcome(request, State.QUEUED, reused=attempt.reused).to_xcom()
+
+
+def returned_again(attempt: Attempt, plan: Plan, landed: Mapping[str, Any]) -> dict[str, Any]:
+    """What an earlier try returned. If its templates asked for something else in the end, it could not tell
+    an author's seed; those of this one do."""
+    seed = landed.get("seed")
+    return {
+        **landed,
+        "seed": known_seed(attempt.sent_seed(plan.order)) if seed is None else seed,
+        "reused": True,
+    }
 
 
 def failure(attempt: Attempt, request: SubmittedRequest) -> RequestEvent | None:

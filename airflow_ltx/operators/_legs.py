@@ -148,13 +148,13 @@ class RequestLegs(PreparedRequest):
     def _go_on(self, attempt: Attempt, plan: Plan, purchase: Purchase) -> Any:
         """From a purchase to the task's return value, however far it has come."""
         from airflow_ltx.durability.record import Phase
-        from airflow_ltx.operators._finish import failure, submitted_only
+        from airflow_ltx.operators._finish import failure, returned_again, submitted_only
         from airflow_ltx.operators._landing import keep_sidecar
 
         if purchase.phase is Phase.INTENT:
             return self._recover(attempt, plan, purchase)
         if purchase.phase is Phase.LANDED and purchase.result is not None:
-            result = {**purchase.result, "reused": True}
+            result = returned_again(attempt, plan, purchase.result)
             try:
                 keep_sidecar(attempt, plan, result, renew=False)
             except SegmindError as error:

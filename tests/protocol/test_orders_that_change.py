@@ -47,6 +47,23 @@ def test_without_the_triggers_word_no_seed_is_told_that_may_be_another(
     assert run.try_with(hour_passes)["seed"] == told_seed
 
 
+def test_a_seed_that_could_not_be_told_is_told_to_who_asks_for_it_again(segmind, later, tmp_path):
+    how = {"seed": 7, "destination": f"file://{tmp_path}/"}
+    run = changing(lambda: how)
+
+    def hour_passes(deferral):
+        later(4000)
+        how["seed"] = None
+        return TriggerFailureReason.TRIGGER_TIMEOUT.value
+
+    first = run.try_with(hour_passes)
+    assert first["seed"] is None
+    how["seed"] = 7
+    run.clear()
+    assert run.try_once() == {**first, "seed": 7, "reused": True}
+    assert len(ids(segmind)) == 1
+
+
 def test_a_drawn_seed_outlives_a_record_that_somebody_deleted(segmind, later):
     run = video()
 
