@@ -62,6 +62,7 @@ class Books:
         service.on_gone = self._gone
         self._told_gone: defaultdict[Task, set[str]] = defaultdict(set)
         self._gone_before_clear: defaultdict[Task, set[str]] = defaultdict(set)
+        self._gone_for_good: defaultdict[Task, set[str]] = defaultdict(set)
 
     def of(self, task: Task, order: Order) -> list[Purchase]:
         """What was bought of an order for a task, has not failed, and was not given up."""
@@ -242,6 +243,7 @@ class Books:
             recorded = [bought for record in self._records(task) for bought in record.purchases]
             # Of these the task came to an end that only a person undoes, who may have changed the parameters.
             over = {bought.request_id for bought in recorded if bought.phase in (Phase.LANDED, Phase.LOST)}
+            over |= self._gone_for_good[task]
             taken = {latest.request_id}
             if not self._unmistakable(latest):
                 taken |= {other.request_id for other in self._look_alikes(latest)}
@@ -266,8 +268,7 @@ class Books:
         outcome = earlier.submission.outcome(self._clock.now)
         wrong = f"{earlier.task.name} buys beside {earlier.request_id}, which is {outcome}"
         seen = self._last_search[earlier.task]
-        if earlier.request_id in self._told_gone[earlier.task] & self._gone_before_clear[earlier.task]:
-            # It was said to be gone, a person cleared the task, and it is still said to be gone.
+        if earlier.request_id in self._gone_for_good[earlier.task]:
             return None
         if self.terms.on_orphaned_intent != "resubmit":
             return wrong
@@ -282,7 +283,11 @@ class Books:
         return None
 
     def _gone(self, request_id: str) -> None:
-        self._told_gone[errand().task].add(request_id)
+        task = errand().task
+        self._told_gone[task].add(request_id)
+        if request_id in self._gone_before_clear[task]:
+            # A person cleared the task, and it is still said to be gone.
+            self._gone_for_good[task].add(request_id)
 
     def _searched(self, rows: list[dict[str, Any]] | None) -> None:
         told = None if rows is None else {row["request_id"] for row in rows}
