@@ -200,7 +200,7 @@ def stage(stands, monkeypatch) -> Iterator[Stage]:
 @pytest.fixture(scope="module")
 def bucket(tmp_path_factory) -> Iterator[Store]:
     """One of a storage server of this module's own."""
-    pytest.importorskip("boto3")
+    pytest.importorskip("boto3", reason="needs boto3, which `make install` installs for the tests")
     from servers.ministack import MiniStack
     from servers.store import fresh_store
 

@@ -268,7 +268,8 @@ class Books:
         outcome = earlier.submission.outcome(self._clock.now)
         wrong = f"{earlier.task.name} buys beside {earlier.request_id}, which is {outcome}"
         seen = self._last_search[earlier.task]
-        if earlier.request_id in self._gone_for_good[earlier.task]:
+        if earlier.request_id in self._told_gone[earlier.task] & self._gone_before_clear[earlier.task]:
+            # It was said to be gone, a person cleared the task, and it is still said to be gone.
             return None
         if self.terms.on_orphaned_intent != "resubmit":
             return wrong
@@ -286,7 +287,7 @@ class Books:
         task = errand().task
         self._told_gone[task].add(request_id)
         if request_id in self._gone_before_clear[task]:
-            # A person cleared the task, and it is still said to be gone.
+            # A person's clear does not make it be there again, and what the task has is another video.
             self._gone_for_good[task].add(request_id)
 
     def _searched(self, rows: list[dict[str, Any]] | None) -> None:
