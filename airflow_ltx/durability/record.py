@@ -53,9 +53,6 @@ class Purchase:
         URL that must not be kept would tell where the file is.
     :param instead_of: A landed one of the same parameters, in place of which a person had this one bought: it
         counts again should this one come to nothing.
-    :param lost: Intents of the same parameters, each with a drawn seed of its own, whose requests were looked
-        for in vain, and in place of which this one was sent: one that arrived after all is taken up before
-        another one is bought.
     """
 
     phase: Phase
@@ -75,7 +72,6 @@ class Purchase:
     cost: float | None = None
     result: Mapping[str, Any] | None = None
     instead_of: Purchase | None = None
-    lost: tuple[Purchase, ...] = ()
 
     @property
     def outstanding(self) -> bool:
@@ -103,12 +99,11 @@ class Purchase:
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON primitives."""
-        return asdict(replace(self, instead_of=None, lost=())) | {
+        return asdict(replace(self, instead_of=None)) | {
             "phase": self.phase.value,
             "others": list(self.others),
             "made": list(self.made),
             "instead_of": None if self.instead_of is None else self.instead_of.to_json(),
-            "lost": [intent.to_json() for intent in self.lost],
         }
 
     @classmethod
@@ -134,7 +129,6 @@ class Purchase:
             cost=number_or_none(told.get("cost")),
             result=dict(result) if isinstance(result, Mapping) else None,
             instead_of=None if before is None else cls.from_json(before),
-            lost=tuple(cls.from_json(intent) for intent in told.get("lost") or ()),
         )
         bought = purchase.request_id is not None and purchase.submitted_at is not None
         if not bought and purchase.phase not in (Phase.INTENT, Phase.FAILED):

@@ -63,8 +63,6 @@ def name_what_was_bought(error: SegmindError, conn_id: str, request_id: str) -> 
 
 
 def _instead(attempt: Attempt) -> str:
-    if attempt.purchase is not None and attempt.purchase.lost:
-        return "A retry looks once more for what was lost before, and submits a new request if there is none."
     if attempt.purchase is None or not attempt.purchase.doubtful:
         return "A retry submits a new request."
     return (

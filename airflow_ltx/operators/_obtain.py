@@ -99,30 +99,25 @@ def obtain(
 
 
 def buy_again(attempt: Attempt, order: Order, gone: Purchase | None) -> Purchase:
-    """Buy, unless one that the task lost before turns up. ``gone``: what came to nothing; None if there was
+    """Buy, unless what came to nothing was not the task's own request after all. ``gone``: None if there was
     none."""
     if gone is None:
         return buy(attempt, order, None)
     from airflow_ltx.operators._recover import another_one
 
-    seed, lost = gone.seed, gone.lost
-    if gone.phase is Phase.INTENT and seed is not None:
-        # It may arrive yet: with the same seed nobody could tell which of the two it is.
-        seed, lost = None, (*lost, replace(gone, lost=(), instead_of=None))[-MOST:]
-    return another_one(attempt, gone, lost) or buy(attempt, order, seed, lost)
+    return another_one(attempt, gone) or buy(attempt, order, gone.seed)
 
 
-def buy(attempt: Attempt, order: Order, drawn: int | None, lost: tuple[Purchase, ...] = ()) -> Purchase:
+def buy(attempt: Attempt, order: Order, drawn: int | None) -> Purchase:
     """Record the intent, submit, record the id.
 
     Returns the intent if the submit's answer is lost and the intent is on record: the request can be looked
     for.
 
     :param drawn: The seed that was drawn for the same order before.
-    :param lost: See :class:`~airflow_ltx.durability.record.Purchase`.
     """
     seed = order.seed(drawn)
-    intent = replace(intent_to(attempt, order, seed, now()), lost=lost)
+    intent = intent_to(attempt, order, seed, now())
     attempt.intend(intent)
     attempt.submitting = True
     attempt.hook.what_then = attempt.from_now_on

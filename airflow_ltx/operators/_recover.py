@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -92,51 +92,35 @@ def found(attempt: Attempt, intent: Purchase, request_id: str, several: str | No
     return attempt.purchase or intent
 
 
-def another_one(attempt: Attempt, gone: Purchase, lost: tuple[Purchase, ...]) -> Purchase | None:
-    """In place of what came to nothing: a request whose submit's answer was lost, if the history tells it by
-    now; None if another one may be bought, as it knows of none.
+def another_one(attempt: Attempt, failed: Purchase) -> Purchase | None:
+    """In place of a request that came to nothing and may have been somebody else's: the one that was lost, if
+    the history tells it by now; None if another one may be bought, as it knows of none.
 
-    :param gone: May have been somebody else's; then its own is looked for.
-    :param lost: The submits that were given up before, and ``gone`` if it is one.
     :raises SubmitOutcomeUnknown: The history could not be read, or does not tell. Retryable.
     """
-    for intent in _still_lost(gone, lost):
-        its_own = intent.intent_at == gone.intent_at
-        verdict = look_on_worker(attempt, intent, wanted_of(intent).settled(State.FAILED))
-        if verdict.fate is Fate.ABSENT:
-            continue
-        if verdict.request_id is None:
-            raise _not_told(intent, verdict, resubmit=True, bought="nothing" if its_own else "nothing more")
-        if its_own:
-            attempt.log.info(
-                "Request %s came to nothing, and only a search had found it: it is taken for somebody "
-                "else's.",
-                gone.request_id,
-            )
-        attempt.resume_intent(intent)
-        return found(attempt, intent, verdict.request_id, verdict.reason)
-    return None
-
-
-def _still_lost(gone: Purchase, lost: tuple[Purchase, ...]) -> Iterator[Purchase]:
-    """The submits whose requests may be there."""
-    ids = (*gone.others, *filter(None, [gone.request_id]))[-MOST:]
-    over = gone.phase in (Phase.FAILED, Phase.LOST)
-    if over and gone.request_id is not None and gone.doubtful:
-        yield replace(
-            gone,
-            phase=Phase.INTENT,
-            request_id=None,
-            submitted_at=None,
-            sought=False,
-            cost=None,
-            others=ids,
-        )
-    for intent in lost:
-        # The last one is ``gone`` itself, if nobody found its request: that is why this is asked for.
-        if intent.intent_at != gone.intent_at:
-            rest = tuple(each for each in lost if each is not intent)
-            yield replace(intent, others=ids, made=gone.made, instead_of=gone.instead_of, lost=rest)
+    over = failed.phase in (Phase.FAILED, Phase.LOST)
+    if not over or failed.request_id is None or not failed.doubtful:
+        return None
+    intent = replace(
+        failed,
+        phase=Phase.INTENT,
+        request_id=None,
+        submitted_at=None,
+        sought=False,
+        cost=None,
+        others=(*failed.others, failed.request_id)[-MOST:],
+    )
+    verdict = look_on_worker(attempt, intent, wanted_of(intent).settled(State.FAILED))
+    if verdict.fate is Fate.ABSENT:
+        return None
+    if verdict.request_id is None:
+        raise _not_told(intent, verdict, resubmit=True)
+    attempt.log.info(
+        "Request %s came to nothing, and only a search had found it: it is taken for somebody else's.",
+        failed.request_id,
+    )
+    attempt.resume_intent(intent)
+    return found(attempt, intent, verdict.request_id, verdict.reason)
 
 
 def intent_left(attempt: Attempt, order: Order, verdict: Verdict) -> Purchase | None:
@@ -197,10 +181,9 @@ def given_up(attempt: Attempt, intent: Purchase, verdict: Verdict, *, resubmit: 
     if verdict.fate is Fate.ABSENT and resubmit and over:
         attempt.log.warning(
             "%s, and the account's history knows nothing of it (%s). on_orphaned_intent is 'resubmit': "
-            "another one is bought%s. If the first one exists after all, it is billed, too.",
+            "another one is bought. If the first one exists after all, it is billed, too.",
             _what_was_lost(intent),
             verdict.reason,
-            ", unless an earlier one that was lost has turned up" if intent.lost else "",
         )
         return
     raise_to_airflow(_not_told(intent, verdict, resubmit=resubmit), attempt.log)
@@ -211,9 +194,7 @@ def _what_was_lost(intent: Purchase) -> str:
     return when if intent.named is None else f"{when} but a broken one, which names request {intent.named}"
 
 
-def _not_told(
-    intent: Purchase, verdict: Verdict, *, resubmit: bool, bought: str = "nothing"
-) -> SubmitOutcomeUnknown:
+def _not_told(intent: Purchase, verdict: Verdict, *, resubmit: bool) -> SubmitOutcomeUnknown:
     match verdict.fate:
         case Fate.UNREADABLE:
             seen = f"the account's history could not be read ({verdict.reason})"
@@ -223,7 +204,7 @@ def _not_told(
     if resubmit:
         then, ways = "buys another one only once the history is read and knows nothing of it", "clear"
     error = SubmitOutcomeUnknown(
-        f"{_what_was_lost(intent)}, and {seen.rstrip('.')}. A request may exist and be billed; {bought} was "
+        f"{_what_was_lost(intent)}, and {seen.rstrip('.')}. A request may exist and be billed; nothing was "
         f"bought in its place. A retry looks again and {then}. If the Segmind console shows none of that "
         f"time either, have it bought anew: {ways} the task with on_clear='regenerate', or delete the task's "
         f"record (task state {KEY!r}, and its file in _segmind/ at the destination)."

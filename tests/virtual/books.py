@@ -97,23 +97,7 @@ class Books:
         if self.terms.on_clear == "regenerate":
             self._given_up_tries[task] = task.tries
             for purchase in self.purchases:
-                if purchase.task is task:
-                    purchase.given_up, purchase.superseded = True, False
-
-    def heed_record(self, task: Task) -> None:
-        """What a task has given up since it could not find it, and what of that it has found after all."""
-        latest = max(self._records(task), key=lambda record: record.revision, default=None)
-        for bought in latest.purchases if latest is not None else ():
-            lost = {intent.intent_at for intent in bought.lost}
-            for purchase in self.purchases:
-                if purchase.task is not task:
-                    continue
-                if purchase.superseded and purchase.request_id == bought.request_id:
-                    purchase.given_up = purchase.superseded = False
-                elif not purchase.given_up and purchase.intent_at in lost:
-                    if bought.phase is Phase.INTENT:
-                        self._object(purchase, bought.intent_at)
-                    purchase.given_up = purchase.superseded = True
+                purchase.given_up = purchase.given_up or purchase.task is task
 
     def check(self) -> None:
         """Nothing paid twice, no green task without its bytes, no lost id."""
@@ -240,15 +224,12 @@ class Books:
             self._wrong.append(f"{task.name} buys without a record of its intent")
         intent_at = max(intents, default=0.0)
         if self.terms.memory:
-            self.heed_record(task)
             for earlier in self.of(task, order):
-                self._object(earlier, intent_at)
+                wrong = self._objection(earlier, intent_at)
+                if wrong is not None:
+                    # Raised here, it would be taken for a broken connection.
+                    self._wrong.append(wrong)
                 earlier.given_up = True
-            seen = self._last_search[task]
-            for earlier in self.purchases:
-                lost = earlier.superseded and earlier.task is task and earlier.order == order
-                if lost and (seen is None or earlier.request_id in seen):
-                    self._wrong.append(f"{task.name} buys though {earlier.request_id} may have turned up")
             if self.terms.on_stale_state == "fail":
                 self._wrong += self._left_behind(task, order)
         self._intents[task, order] = intent_at
@@ -273,8 +254,6 @@ class Books:
         new = Purchase(note.task, note.order, submission, note.try_number, note.intent_at)
         # It may have been under way for longer than its task had patience.
         new.given_up = note.try_number <= self._given_up_tries.get(note.task, 0)
-        self.purchases.append(new)
-        self.heed_record(note.task)
         if not new.given_up and self._intents[note.task, note.order] > note.intent_at:
             mistaken = any(self._took_for(new, other) for other in self._look_alikes(new))
             if self.terms.memory and self.terms.on_orphaned_intent != "resubmit" and not mistaken:
@@ -282,12 +261,7 @@ class Books:
                     f"{note.task.name} sent another submit while {new.request_id} was under way"
                 )
             new.given_up = True
-
-    def _object(self, earlier: Purchase, intent_at: float) -> None:
-        wrong = self._objection(earlier, intent_at)
-        if wrong is not None:
-            # Raised here, it would be taken for a broken connection.
-            self._wrong.append(wrong)
+        self.purchases.append(new)
 
     def _objection(self, earlier: Purchase, intent_at: float) -> str | None:
         """Why nothing may be bought beside an earlier purchase; None if its author has asked for that."""

@@ -48,7 +48,6 @@ class Purchase:
 
     :param intent_at: When the intent was recorded, where anything is.
     :param given_up: Its author asked for another one in its place.
-    :param superseded: So it is, since nobody found it, until somebody does.
     """
 
     task: Task
@@ -57,7 +56,6 @@ class Purchase:
     try_number: int
     intent_at: float
     given_up: bool = False
-    superseded: bool = False
 
     @property
     def request_id(self) -> str:

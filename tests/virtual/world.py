@@ -75,7 +75,6 @@ class World:
     def run(self, task: Task, accident: Accident | None = None) -> None:
         """The next leg of a task that is ready."""
         task.run(accident)
-        self.books.heed_record(task)
         if (
             accident is not None
             and accident.how == "clear"
