@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,11 +38,17 @@ purchases = st.builds(
     others=st.lists(request_ids, max_size=3).map(tuple),
     made=st.lists(st.text("0123456789abcdef", min_size=64, max_size=64), max_size=3).map(tuple),
     request_id=request_ids,
+    named=st.none() | request_ids,
+    sought=st.booleans(),
     submitted_at=moments,
     try_number=st.none() | wholes,
+    cost=st.none() | moments,
     result=st.none() | st.dictionaries(st.text(), st.none() | st.text() | st.integers(), max_size=3),
 )
-records = st.builds(Record, st.lists(purchases, max_size=4).map(tuple), st.none() | wholes, st.integers(0))
+nested = st.builds(
+    lambda purchase, before: replace(purchase, instead_of=before), purchases, st.none() | purchases
+)
+records = st.builds(Record, st.lists(nested, max_size=4).map(tuple), st.none() | wholes, st.integers(0))
 
 
 @given(records, st.dictionaries(st.sampled_from(["new", "policy", "task_instance"]), st.integers()))
