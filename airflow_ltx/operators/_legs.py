@@ -182,7 +182,6 @@ class RequestLegs(PreparedRequest):
             if gone.fingerprint != plan.order.fingerprint:
                 # The templates say something else on this leg, which an earlier try may have bought already.
                 return obtain(attempt, plan.order, plan.policies, plan.is_there)
-            # With the same seed a search for either finds both, should the first one arrive after all.
             return buy_again(attempt, plan.order, attempt.purchase or gone)
         except SegmindError as error:
             self._come_back(error, attempt)

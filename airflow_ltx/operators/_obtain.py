@@ -99,13 +99,17 @@ def obtain(
 
 
 def buy_again(attempt: Attempt, order: Order, gone: Purchase | None) -> Purchase:
-    """Buy, unless what came to nothing was not the task's own request after all. ``gone``: None if there was
-    none."""
+    """Buy, unless what came to nothing was not the task's own request after all.
+
+    :param gone: What came to nothing, or the intent of a lost one that is given up; None if there was none.
+    """
     if gone is None:
         return buy(attempt, order, None)
     from airflow_ltx.operators._recover import another_one
 
-    return another_one(attempt, gone) or buy(attempt, order, gone.seed)
+    # A lost one may arrive yet: with its seed nobody could tell which of the two a search has found.
+    drawn = None if gone.phase is Phase.INTENT else gone.seed
+    return another_one(attempt, gone) or buy(attempt, order, drawn)
 
 
 def buy(attempt: Attempt, order: Order, drawn: int | None) -> Purchase:

@@ -103,14 +103,6 @@ def test_what_never_arrived_is_bought_anew_where_the_author_says_so(segmind, tol
     assert "on_orphaned_intent is 'resubmit': another one is bought" in told()
 
 
-def test_what_is_bought_anew_has_the_seed_of_the_lost_one(segmind):
-    segmind.configure(history_lag_seconds=1000)
-    segmind.add_faults("submit:after:reset")
-    video(timeout=0.5, deferrable=False, on_orphaned_intent="resubmit").try_once()
-    lost, bought = (entry.body["seed"] for entry in segmind.ledger.submissions)
-    assert lost == bought
-
-
 def test_a_cleared_task_may_give_the_lost_one_up(segmind):
     segmind.add_faults("submit:before:reset")
     run = video(timeout=0.3, on_clear="regenerate")

@@ -25,6 +25,7 @@ from tests.virtual.tasks import Errand, State, Task
 class _Note:
     task: Task
     order: Order
+    fingerprint: str
     try_number: int
     intent_at: float
 
@@ -54,7 +55,7 @@ class Books:
         self._folder = folder
         self._told = told
         self._given_up_tries: dict[Task, int] = {}
-        self._intents: dict[tuple[Task, Order], float] = {}
+        self._judged: list[tuple[Task, float, dict[str, str]]] = []
         self._last_search: defaultdict[Task, set[str] | None] = defaultdict(set)
         service.on_sent = self._sent
         service.on_accepted = self._accepted
@@ -71,8 +72,8 @@ class Books:
             for purchase in self.purchases
             if purchase.task is task
             and purchase.order == order
-            and not purchase.given_up
-            and (purchase.submission.outcome(self._clock.now) != "FAILED" or purchase.charged)
+            and self._may_be_collected(purchase)
+            and purchase.superseded_by is None
         ]
 
     def collectable(self, task: Task, order: Order) -> set[str]:
@@ -99,6 +100,23 @@ class Books:
             for purchase in self.purchases:
                 purchase.given_up = purchase.given_up or purchase.task is task
 
+    def heed(self, task: Task) -> None:
+        """Judge what a task is about to buy, as soon as that is on record: it may be sent later, or never."""
+        record = self._record(task)
+        for earlier in self.purchases:
+            if earlier.task is task:
+                before, now = earlier.superseded_by, _superseding(record, earlier)
+                earlier.superseded_by = now
+                if now is not None and before is None and self._may_be_collected(earlier):
+                    self._wrong += self._objections(earlier, now.intent_at)
+        intent = record.current
+        if intent is None or intent.phase is not Phase.INTENT or self.terms.on_stale_state != "fail":
+            return
+        decided = (task, intent.intent_at, dict(intent.marks))
+        if decided not in self._judged:
+            self._judged.append(decided)
+            self._wrong += self._left_behind(task, intent.fingerprint)
+
     def check(self) -> None:
         """Nothing paid twice, no green task without its bytes, no lost id."""
         assert not self._wrong, self._wrong[0]
@@ -108,30 +126,18 @@ class Books:
         for purchase in self.purchases:
             billed = purchase.submission.outcome(self._clock.now) != "FAILED"
             if self.terms.memory and billed and not purchase.given_up and not self._look_alikes(purchase):
-                assert self.is_known(purchase), f"{purchase.request_id} of {purchase.task.name} is lost"
+                known = self.is_known(purchase) or purchase.superseded_by is not None
+                assert known, f"{purchase.request_id} of {purchase.task.name} is lost"
 
     def is_known(self, purchase: Purchase) -> bool:
         """Whether somebody can still find out which request it was: by its id, or by a search for it."""
         if any(purchase.request_id in text for text in self._everything_kept()):
             return True
         return any(
-            bought.phase is Phase.INTENT
-            and (bought.intent_at == purchase.intent_at or self._supersedes(bought, purchase))
+            bought.phase is Phase.INTENT and bought.intent_at == purchase.intent_at
             for record in self._records(purchase.task)
             for bought in record.purchases
         )
-
-    def _supersedes(self, intent: Recorded, purchase: Purchase) -> bool:
-        """Whether a task was about to buy anew after a search in vain, as its author asked for.
-
-        What arrives after that has the same body, and is found in the place of the new one.
-        """
-        if self.terms.on_orphaned_intent != "resubmit":
-            return False
-        if intent.intent_at < purchase.intent_at + self.terms.timeout:
-            return False
-        body = purchase.submission.body or {}
-        return purchase.submission.time < intent.intent_at or dict(intent.marks) == marks(body)
 
     def check_end(self, task: Task) -> None:
         """What a task that will not be retried leaves behind."""
@@ -189,9 +195,9 @@ class Books:
         return [
             other
             for other in self.purchases
-            if (other.task is not purchase.task or other.given_up)
-            and other is not purchase
+            if other is not purchase
             and other.submission.body == purchase.submission.body
+            and (other.task is not purchase.task or other.given_up or other.superseded_by is not None)
         ]
 
     def _check_file(self, task: Task) -> None:
@@ -214,30 +220,27 @@ class Books:
         if order is None:
             self._wrong.append(f"{task.name} asks for what its author did not: {body}")
             order = about.orders[-1]
-        intents = [
-            bought.intent_at
-            for record in self._records(task)
-            for bought in record.purchases[-1:]
-            if bought.phase is Phase.INTENT
-        ]
-        if self.terms.memory and not intents:
+        if not self.terms.memory:
+            return _Note(task, order, "", about.try_number, 0.0)
+        self.heed(task)
+        intent = self._record(task).current
+        if intent is None or intent.phase is not Phase.INTENT:
+            # Raised here, it would be taken for a broken connection.
             self._wrong.append(f"{task.name} buys without a record of its intent")
-        intent_at = max(intents, default=0.0)
-        if self.terms.memory:
-            for earlier in self.of(task, order):
-                wrong = self._objection(earlier, intent_at)
-                if wrong is not None:
-                    # Raised here, it would be taken for a broken connection.
-                    self._wrong.append(wrong)
-                earlier.given_up = True
-            if self.terms.on_stale_state == "fail":
-                self._wrong += self._left_behind(task, order)
-        self._intents[task, order] = intent_at
-        return _Note(task, order, about.try_number, intent_at)
+            return _Note(task, order, "", about.try_number, 0.0)
+        return _Note(task, order, intent.fingerprint, about.try_number, intent.intent_at)
 
-    def _left_behind(self, task: Task, order: Order) -> Iterator[str]:
+    def _may_be_collected(self, purchase: Purchase) -> bool:
+        failed = purchase.submission.outcome(self._clock.now) == "FAILED" and not purchase.charged
+        return not failed and not purchase.given_up
+
+    def _left_behind(self, task: Task, fingerprint: str) -> Iterator[str]:
         """What an author who forbade it would be angry about."""
-        wanted = [purchase for purchase in self.purchases if purchase.task is task and not purchase.given_up]
+        wanted = [
+            purchase
+            for purchase in self.purchases
+            if purchase.task is task and not purchase.given_up and purchase.superseded_by is None
+        ]
         for latest in wanted[-1:]:
             outcome = latest.submission.outcome(self._clock.now)
             recorded = [bought for record in self._records(task) for bought in record.purchases]
@@ -247,41 +250,38 @@ class Books:
             taken = {latest.request_id}
             if not self._unmistakable(latest):
                 taken |= {other.request_id for other in self._look_alikes(latest)}
-            if latest.order != order and outcome != "FAILED" and not taken & over:
+            if latest.fingerprint != fingerprint and outcome != "FAILED" and not taken & over:
                 yield f"{task.name} leaves {latest.request_id} behind, which is {outcome}"
 
     def _accepted(self, submission: Submission, note: _Note) -> None:
-        new = Purchase(note.task, note.order, submission, note.try_number, note.intent_at)
+        new = Purchase(note.task, note.order, submission, note.fingerprint, note.try_number, note.intent_at)
         # It may have been under way for longer than its task had patience.
         new.given_up = note.try_number <= self._given_up_tries.get(note.task, 0)
-        if not new.given_up and self._intents[note.task, note.order] > note.intent_at:
+        new.superseded_by = _superseding(self._record(note.task), new)
+        if not new.given_up and new.superseded_by is not None:
             mistaken = any(self._took_for(new, other) for other in self._look_alikes(new))
-            if self.terms.memory and self.terms.on_orphaned_intent != "resubmit" and not mistaken:
-                self._wrong.append(
-                    f"{note.task.name} sent another submit while {new.request_id} was under way"
-                )
-            new.given_up = True
+            if self.terms.on_orphaned_intent != "resubmit" and not mistaken:
+                self._wrong.append(f"{note.task.name} buys another one while {new.request_id} is under way")
         self.purchases.append(new)
 
-    def _objection(self, earlier: Purchase, intent_at: float) -> str | None:
-        """Why nothing may be bought beside an earlier purchase; None if its author has asked for that."""
+    def _objections(self, earlier: Purchase, intent_at: float) -> Iterator[str]:
+        """Why nothing may be bought beside an earlier purchase; nothing if its author has asked for that."""
         outcome = earlier.submission.outcome(self._clock.now)
         wrong = f"{earlier.task.name} buys beside {earlier.request_id}, which is {outcome}"
         seen = self._last_search[earlier.task]
         if earlier.request_id in self._told_gone[earlier.task] & self._gone_before_clear[earlier.task]:
             # It was said to be gone, a person cleared the task, and it is still said to be gone.
-            return None
+            return
         if self.terms.on_orphaned_intent != "resubmit":
-            return wrong
-        if intent_at < earlier.intent_at + self.terms.timeout:
-            return f"{wrong}, before it was looked for to the end"
-        if any(earlier.request_id in text for text in self._what_tasks_can_read()):
-            return f"{wrong}, and whose id was known"
-        if seen is None:
-            return f"{wrong}, and the history could not be read"
-        if earlier.request_id in seen:
-            return f"{wrong}, and was in the history"
-        return None
+            yield wrong
+        elif intent_at < earlier.intent_at + self.terms.timeout:
+            yield f"{wrong}, before it was looked for to the end"
+        elif any(earlier.request_id in text for text in self._what_tasks_can_read()):
+            yield f"{wrong}, and whose id was known"
+        elif seen is None:
+            yield f"{wrong}, and the history could not be read"
+        elif earlier.request_id in seen:
+            yield f"{wrong}, and was in the history"
 
     def _gone(self, request_id: str) -> None:
         task = errand().task
@@ -293,6 +293,10 @@ class Books:
     def _searched(self, rows: list[dict[str, Any]] | None) -> None:
         told = None if rows is None else {row["request_id"] for row in rows}
         self._last_search[errand().task] = told
+
+    def _record(self, task: Task) -> Record:
+        """As the task will read it."""
+        return max(self._records(task), key=lambda record: record.revision, default=Record())
 
     def _records(self, task: Task) -> Iterator[Record]:
         kept: list[Any] = []
@@ -316,3 +320,14 @@ class Books:
                 yield from task.kept.values.values()
         for file in self._folder.rglob("_segmind/*.json"):
             yield file.read_text()
+
+
+def _superseding(record: Record, purchase: Purchase) -> Recorded | None:
+    """What its task has bought in its place, or is about to."""
+    known = record.of(purchase.fingerprint)
+    if known is None or known.request_id == purchase.request_id or known.intent_at < purchase.intent_at:
+        return None
+    itself = known.intent_at == purchase.intent_at and dict(known.marks) == marks(
+        purchase.submission.body or {}
+    )
+    return None if itself else known

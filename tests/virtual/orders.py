@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_ltx.durability.record import Purchase as Recorded
 from airflow_ltx.emulator.ledger import Submission
 from tests.virtual.service import AT_A_COST
 from tests.virtual.tasks import Task
@@ -46,16 +47,20 @@ class Order:
 class Purchase:
     """An accepted submit, and whose it is.
 
-    :param intent_at: When the intent was recorded, where anything is.
+    :param fingerprint: As the intent was recorded with, where anything is.
+    :param intent_at: When that was.
     :param given_up: Its author asked for another one in its place.
+    :param superseded_by: What its task has bought in its place, or is about to.
     """
 
     task: Task
     order: Order
     submission: Submission
+    fingerprint: str
     try_number: int
     intent_at: float
     given_up: bool = False
+    superseded_by: Recorded | None = None
 
     @property
     def request_id(self) -> str:

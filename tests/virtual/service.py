@@ -43,7 +43,7 @@ class VirtualService:
 
     :ivar unreachable: So many calls find nobody at the address; None: all.
     :ivar delayed: Seconds by which the next submits arrive after their senders have given up waiting.
-    :ivar on_sent: Asked for a note whenever something is posted; told the body.
+    :ivar on_sent: Asked for a note whenever something is to be posted; told the body.
     :ivar on_accepted: Told of each accepted submit, with the note; its sender may never hear of it.
     :ivar told_of: How often the history told one request that it was asked for.
     :ivar on_gone: Told the id of each request of which the history says that there is none.
@@ -112,6 +112,7 @@ class VirtualService:
         acting().step(place)
         if request.url.path == HISTORY:
             self.on_history(None)
+        note = self.on_sent(json.loads(body)) if request.method == "POST" else None
         if self.unreachable:
             self.unreachable -= 1
             raise httpx.ConnectError("Connection refused", request=request)
@@ -124,7 +125,6 @@ class VirtualService:
             base_url=BASE_URL,
             query=dict(request.url.params),
         )
-        note = self.on_sent(json.loads(body)) if request.method == "POST" else None
         if request.method == "POST" and self.delayed:
             late = partial(self._handled, incoming, self.core.handle, note)
             self.clock.at(self.clock() + patience + self.delayed.pop(), late)

@@ -75,6 +75,7 @@ class World:
     def run(self, task: Task, accident: Accident | None = None) -> None:
         """The next leg of a task that is ready."""
         task.run(accident)
+        self.books.heed(task)
         if (
             accident is not None
             and accident.how == "clear"
