@@ -59,8 +59,8 @@ class SegmindSubmitOperator(RequestLegs):
         it up, for as long again. ``execution_timeout`` does not reach a deferred task.
     :param wait_for_completion: False ends the task after the submit; its return value has the id.
     :param on_orphaned_intent: When the account's history knows nothing of a submit whose answer was lost,
-        ``timeout`` seconds after it: ``"fail"`` (each retry looks again) or ``"resubmit"``, which buys anew
-        and may pay twice. (templated)
+        ``timeout`` seconds after it: ``"fail"`` (each retry looks again) or ``"resubmit"``, which buys anew,
+        with another seed if one is drawn, and may pay twice. (templated)
     :param on_clear: When a person clears the task: ``"reuse"`` what it bought, or ``"regenerate"``, which
         buys anew and leaves behind what is under way. (templated)
     :param on_stale_state: When the parameters differ from those that an earlier try bought: ``"resubmit"``,
