@@ -69,3 +69,12 @@ def test_three_submits_in_a_row_are_lost(stage, deferrable):
         for _ in range(4):
             paid_once.work(1)
             paid_once.holds()
+
+
+def test_of_two_that_look_alike_one_is_taken_for_the_other(stage):
+    with played(stage, ANY_MODEL) as paid_once:
+        paid_once.be_forgotten_for_a_while(0, 1)
+        paid_once.submit_late(0, 200.0, None)
+        paid_once.submit_late(0, 200.0, None)
+        paid_once.ask_for_something_else(0, Order(0, None, 7))
+        paid_once.holds()

@@ -12,7 +12,6 @@ from typing import Any
 
 from airflow_ltx.durability.fingerprint import marks
 from airflow_ltx.durability.record import Phase, Record
-from airflow_ltx.durability.record import Purchase as Recorded
 from airflow_ltx.emulator.ledger import Submission
 from tests.virtual.clock import VirtualClock
 from tests.virtual.orders import Order, Purchase, Terms
@@ -73,7 +72,7 @@ class Books:
             if purchase.task is task
             and purchase.order == order
             and self._may_be_collected(purchase)
-            and purchase.superseded_by is None
+            and not purchase.superseded
         ]
 
     def collectable(self, task: Task, order: Order) -> set[str]:
@@ -104,11 +103,15 @@ class Books:
         """Judge what a task is about to buy, as soon as that is on record: it may be sent later, or never."""
         record = self._record(task)
         for earlier in self.purchases:
-            if earlier.task is task:
-                before, now = earlier.superseded_by, _superseding(record, earlier)
-                earlier.superseded_by = now
-                if now is not None and before is None and self._may_be_collected(earlier):
-                    self._wrong += self._objections(earlier, now.intent_at)
+            if earlier.task is not task:
+                continue
+            if earlier.is_named_in(record):
+                # What was to be bought in its place was refused.
+                earlier.superseded = False
+            for instead in earlier.replaced_in(record):
+                if not earlier.superseded and self._may_be_collected(earlier):
+                    self._wrong += self._objections(earlier, instead.intent_at)
+                earlier.superseded = True
         intent = record.current
         if intent is None or intent.phase is not Phase.INTENT or self.terms.on_stale_state != "fail":
             return
@@ -126,7 +129,7 @@ class Books:
         for purchase in self.purchases:
             billed = purchase.submission.outcome(self._clock.now) != "FAILED"
             if self.terms.memory and billed and not purchase.given_up and not self._look_alikes(purchase):
-                known = self.is_known(purchase) or purchase.superseded_by is not None
+                known = self.is_known(purchase) or purchase.superseded
                 assert known, f"{purchase.request_id} of {purchase.task.name} is lost"
 
     def is_known(self, purchase: Purchase) -> bool:
@@ -197,8 +200,18 @@ class Books:
             for other in self.purchases
             if other is not purchase
             and other.submission.body == purchase.submission.body
-            and (other.task is not purchase.task or other.given_up or other.superseded_by is not None)
+            and (other.task is not purchase.task or other.given_up or self._taken_for(other, purchase))
         ]
+
+    def _taken_for(self, other: Purchase, purchase: Purchase) -> bool:
+        """Whether a task may have taken one of its requests for another one: that it had given up, and that
+        did not fail, or that is on record as the other one."""
+        taken = any(
+            (bought.request_id, bought.intent_at) == (other.request_id, purchase.intent_at)
+            for record in self._records(purchase.task)
+            for bought in record.purchases
+        )
+        return taken or (other.superseded and self._may_be_collected(other))
 
     def _check_file(self, task: Task) -> None:
         result = task.result
@@ -228,6 +241,10 @@ class Books:
             # Raised here, it would be taken for a broken connection.
             self._wrong.append(f"{task.name} buys without a record of its intent")
             return _Note(task, order, "", about.try_number, 0.0)
+        if dict(intent.marks) != marks(body):
+            self._wrong.append(f"{task.name} sends something else than it has put on record")
+        for beside in self.of(task, order):
+            self._wrong.append(f"{task.name} buys beside {beside.request_id}, and has not put that on record")
         return _Note(task, order, intent.fingerprint, about.try_number, intent.intent_at)
 
     def _may_be_collected(self, purchase: Purchase) -> bool:
@@ -239,7 +256,7 @@ class Books:
         wanted = [
             purchase
             for purchase in self.purchases
-            if purchase.task is task and not purchase.given_up and purchase.superseded_by is None
+            if purchase.task is task and not purchase.given_up and not purchase.superseded
         ]
         for latest in wanted[-1:]:
             outcome = latest.submission.outcome(self._clock.now)
@@ -257,8 +274,8 @@ class Books:
         new = Purchase(note.task, note.order, submission, note.fingerprint, note.try_number, note.intent_at)
         # It may have been under way for longer than its task had patience.
         new.given_up = note.try_number <= self._given_up_tries.get(note.task, 0)
-        new.superseded_by = _superseding(self._record(note.task), new)
-        if not new.given_up and new.superseded_by is not None:
+        new.superseded = any(new.replaced_in(self._record(note.task)))
+        if not new.given_up and new.superseded:
             mistaken = any(self._took_for(new, other) for other in self._look_alikes(new))
             if self.terms.on_orphaned_intent != "resubmit" and not mistaken:
                 self._wrong.append(f"{note.task.name} buys another one while {new.request_id} is under way")
@@ -320,14 +337,3 @@ class Books:
                 yield from task.kept.values.values()
         for file in self._folder.rglob("_segmind/*.json"):
             yield file.read_text()
-
-
-def _superseding(record: Record, purchase: Purchase) -> Recorded | None:
-    """What its task has bought in its place, or is about to."""
-    known = record.of(purchase.fingerprint)
-    if known is None or known.request_id == purchase.request_id or known.intent_at < purchase.intent_at:
-        return None
-    itself = known.intent_at == purchase.intent_at and dict(known.marks) == marks(
-        purchase.submission.body or {}
-    )
-    return None if itself else known

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_ltx.durability.fingerprint import marks
 from airflow_ltx.durability.record import Purchase as Recorded
+from airflow_ltx.durability.record import Record
 from airflow_ltx.emulator.ledger import Submission
 from tests.virtual.service import AT_A_COST
 from tests.virtual.tasks import Task
@@ -50,7 +53,7 @@ class Purchase:
     :param fingerprint: As the intent was recorded with, where anything is.
     :param intent_at: When that was.
     :param given_up: Its author asked for another one in its place.
-    :param superseded_by: What its task has bought in its place, or is about to.
+    :param superseded: Its task has bought another one in its place, or is about to.
     """
 
     task: Task
@@ -60,7 +63,7 @@ class Purchase:
     try_number: int
     intent_at: float
     given_up: bool = False
-    superseded_by: Recorded | None = None
+    superseded: bool = False
 
     @property
     def request_id(self) -> str:
@@ -73,6 +76,19 @@ class Purchase:
         """Whether it fails, and is billed all the same."""
         job = self.submission.job
         return job is not None and AT_A_COST in (job.error or "")
+
+    def is_named_in(self, record: Record) -> bool:
+        """Whether it is what a record has of its fingerprint, with or without its id."""
+        known = record.of(self.fingerprint)
+        if known is None or known.request_id == self.request_id:
+            return known is not None
+        return (known.intent_at, dict(known.marks)) == (self.intent_at, marks(self.submission.body or {}))
+
+    def replaced_in(self, record: Record) -> Iterator[Recorded]:
+        """What its task has bought in its place, or is about to."""
+        known = record.of(self.fingerprint)
+        if known is not None and known.intent_at >= self.intent_at and not self.is_named_in(record):
+            yield known
 
 
 @dataclass(frozen=True)

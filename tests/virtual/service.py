@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -86,28 +86,22 @@ class VirtualService:
 
     def exchange(self, request: httpx.Request) -> httpx.Response:
         """One call by blocking code."""
-        answers = self._answers(request, request.read())
-        try:
-            seconds = next(answers)
-            while True:
-                self.clock.blocking.sleep(seconds)
-                seconds = next(answers)
-        except StopIteration as end:
-            return self._delivered(request, end.value)
+        for told in self._answers(request, request.read()):
+            if isinstance(told, EmulatedResponse):
+                return self._delivered(request, told)
+            self.clock.blocking.sleep(told)
+        raise AssertionError("no answer")
 
     async def aexchange(self, request: httpx.Request) -> httpx.Response:
         """One call by a coroutine."""
-        answers = self._answers(request, await request.aread())
-        try:
-            seconds = next(answers)
-            while True:
-                await self.clock.cooperative.sleep(seconds)
-                seconds = next(answers)
-        except StopIteration as end:
-            return self._delivered(request, end.value)
+        for told in self._answers(request, await request.aread()):
+            if isinstance(told, EmulatedResponse):
+                return self._delivered(request, told)
+            await self.clock.cooperative.sleep(told)
+        raise AssertionError("no answer")
 
-    def _answers(self, request: httpx.Request, body: bytes) -> Generator[float, None, EmulatedResponse]:
-        """Yields the seconds that pass meanwhile, and returns the answer."""
+    def _answers(self, request: httpx.Request, body: bytes) -> Iterator[float | EmulatedResponse]:
+        """The seconds that pass meanwhile, and then the answer."""
         place = f"{request.method} {request.url.path}"
         acting().step(place)
         if request.url.path == HISTORY:
@@ -141,7 +135,7 @@ class VirtualService:
                 else dataclasses.replace(answer, stall=0.0)
             )
         acting().step(f"answer to {place}")
-        return answer
+        yield answer
 
     def _handled(
         self,
