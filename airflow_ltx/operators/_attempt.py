@@ -41,6 +41,7 @@ class Attempt:
     :param submitting: A submit is under way: whether it bought is not known.
     :param completed: The request is over; what remains is to fetch its file.
     :param turned_down: The service refused the submit.
+    :param stuck: What the record has as a submit without an answer, though it bought nothing.
     :param outlet_events: Of the task's context.
     :param patience: Seconds that a submit may wait for the reset of a rate limit; None: some minutes.
     :param wanted: The fingerprint and the policies of this leg, once they are known.
@@ -63,6 +64,7 @@ class Attempt:
     submitting: bool = False
     completed: bool = False
     turned_down: bool = False
+    stuck: Purchase | None = None
     outlet_events: Any = None
     patience: float | None = None
     wanted: tuple[str, Policies] | None = None
@@ -130,7 +132,8 @@ class Attempt:
         record = self.record.updated(purchase, self.ti.max_tries)
         errors = self.stores.write(record)
         if errors:
-            self.stores.write(self._without(purchase, record.revision))
+            # Where it was refused, it may have been written all the same.
+            self._take_back(purchase, self._without(purchase, record.revision), len(errors))
             errors[0].add("Nothing was sent or billed: what cannot be remembered is not bought.")
             raise errors[0]
         self._undone = self._without(purchase, record.revision)
@@ -196,8 +199,8 @@ class Attempt:
             self.refused_since = now() if self.refused_since is None else self.refused_since
             # Should no triggerer wait for its turn: what counts again is not what the task had come for.
             self._undone = replace(self._undone, refused_since=self.refused_since)
-        for error in self.stores.write(self._undone):
-            self.log.error("That the submit was refused could not be recorded. %s", error.message)
+        if self.purchase is not None:
+            self._take_back(self.purchase, self._undone)
         self.record = self._undone
 
     def failed(self) -> None:
@@ -287,6 +290,16 @@ class Attempt:
             return earlier
         # Only its seed is worth keeping. What was dealt with before is so again: it may be under way.
         return earlier.with_refused(replace(intent, phase=Phase.FAILED))
+
+    def _take_back(self, intent: Purchase, earlier: Record, without: int = 0) -> None:
+        """Record that an intent came to nothing. ``without``: how many of the places have not got it."""
+        errors = self.stores.write(earlier)
+        if without == len(self.stores.stores):
+            return
+        for error in errors:
+            self.log.error("That nothing was bought could not be recorded. %s", error.message)
+        if len(errors) == len(self.stores.stores):
+            self.stuck = intent
 
     def _push_id(self) -> None:
         if self.purchase is not None:

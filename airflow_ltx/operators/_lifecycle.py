@@ -26,10 +26,12 @@ def fail_before_purchase(error: SegmindError, attempt: Attempt | None, log: Any)
 
     :raises AirflowFailException: No retry can mend it, and nothing is outstanding.
     """
-    from airflow_ltx.operators._outstanding import outstanding
+    from airflow_ltx.operators._outstanding import left_on_record, outstanding
 
     waiting = outstanding(attempt) if attempt else None
-    if waiting is not None and not isinstance(error, SubmitOutcomeUnknown | RecordConflict):
+    if attempt is not None and attempt.stuck is not None:
+        error.add(left_on_record(attempt, attempt.stuck))
+    elif waiting is not None and not isinstance(error, SubmitOutcomeUnknown | RecordConflict):
         error.retryable = True
         error.add(waiting)
     elif isinstance(error, DestinationError) and attempt is not None and _hides_the_record(attempt):

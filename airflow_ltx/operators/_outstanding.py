@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_ltx.durability.decide import Step, decide
 from airflow_ltx.durability.record import Phase
+from airflow_ltx.segmind.moments import utc_text
 
 if TYPE_CHECKING:
     from airflow_ltx.durability.record import Purchase
@@ -28,6 +29,21 @@ def outstanding(attempt: Attempt) -> str | None:
         goes_on = "goes on" if purchase.outstanding else "is collected"
         what, does = f"Request {purchase.request_id}, bought by an earlier try, {goes_on}", "takes it up"
     return f"{what}: {_retry(attempt, purchase, does)}."
+
+
+def left_on_record(attempt: Attempt, stuck: Purchase) -> str:
+    """What an error should add where the record has a submit that bought nothing."""
+    said = (
+        "That nothing was bought could not be recorded: a retry looks for its request in the account's "
+        "history, as for a submit whose answer was lost."
+    )
+    before = attempt.record.of(stuck.fingerprint)
+    if before is not None and before.phase is Phase.INTENT:
+        said += (
+            f" The submit of {utc_text(before.intent_at)} is not looked for any more: if the Segmind console "
+            "shows its request, it was billed."
+        )
+    return said
 
 
 def bought_besides(attempt: Attempt) -> str | None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from videos import Killed, ids, video
 
 from airflow_ltx.emulator import FaultRule
-from airflow_ltx.exceptions import RequestFailed
+from airflow_ltx.exceptions import RecordUnavailable, RequestFailed
 from airflow_ltx.hooks.segmind import SegmindHook
+from runner import TaskState
 
 pytestmark = pytest.mark.usefixtures("no_hold", "quick_searches")
 
 NEVER = 1000
+REFUSED = FaultRule("submit", "before", "402", skip=1)
 
 
 def seeds(segmind):
@@ -108,3 +111,75 @@ def test_what_was_given_up_stays_given_up_though_the_second_was_never_sent(segmi
     given_up, bought = ids(segmind)
     assert given_up != bought == result["request_id"]
     assert len(sent) == 3
+
+
+def test_if_the_second_is_refused_the_first_is_looked_for_again(segmind):
+    segmind.configure(history_lag_seconds=NEVER)
+    segmind.add_faults("submit:after:reset", REFUSED)
+    run = video(timeout=0.5, deferrable=False, on_orphaned_intent="resubmit")
+    with pytest.raises(AirflowFailException, match="The balance does not cover"):
+        run.try_once()
+    assert len(ids(segmind)) == 1
+    segmind.configure(history_lag_seconds=0)
+    run.clear()
+    result = run.try_once()
+    assert [result["request_id"]] == ids(segmind)
+    assert [result["seed"]] == seeds(segmind)
+
+
+@pytest.fixture
+def breaking(monkeypatch):
+    """``break_()``: the task state takes nothing any more."""
+    write, broken = TaskState.set, []
+
+    def refuses(self, key, value, **options):
+        if broken:
+            raise OSError("the API server is away")
+        write(self, key, value, **options)
+
+    monkeypatch.setattr(TaskState, "set", refuses)
+    return lambda: broken.append(True)
+
+
+def test_if_that_cannot_be_recorded_the_error_says_what_a_retry_looks_for(segmind, monkeypatch, breaking):
+    segmind.configure(history_lag_seconds=NEVER)
+    segmind.add_faults("submit:after:reset", REFUSED)
+    submit, sent = SegmindHook.submit, []
+
+    def sends(self, *args, **options):
+        sent.append(args)
+        if len(sent) == 2:
+            breaking()
+        return submit(self, *args, **options)
+
+    monkeypatch.setattr(SegmindHook, "submit", sends)
+    run = video(timeout=0.5, deferrable=False, on_orphaned_intent="resubmit")
+    with pytest.raises(AirflowFailException, match="That nothing was bought could not be recorded") as caught:
+        run.try_once()
+    assert "a retry looks for its request in the account's history" in str(caught.value)
+    assert "is not looked for any more: if the Segmind console shows its request" in str(caught.value)
+    assert "begins anew" not in str(caught.value)
+
+
+def test_nor_if_only_one_place_has_what_is_not_bought(segmind, monkeypatch, tmp_path, breaking):
+    segmind.configure(history_lag_seconds=NEVER)
+    segmind.add_faults("submit:after:reset")
+    write = TaskState.set
+
+    def then_breaks(self, key, value, **options):
+        write(self, key, value, **options)
+        first, *_ = ids(segmind) or [None]
+        if first is not None and value["purchases"][-1]["intent_at"] > segmind.ledger.of(first).time:
+            breaking()
+            shutil.rmtree(tmp_path / "_segmind")
+            (tmp_path / "_segmind").write_text("no folder")
+
+    monkeypatch.setattr(TaskState, "set", then_breaks)
+    run = video(
+        timeout=0.5, deferrable=False, on_orphaned_intent="resubmit", destination=f"file://{tmp_path}/"
+    )
+    with pytest.raises(RecordUnavailable, match="That nothing was bought could not be recorded") as caught:
+        run.try_once()
+    assert "got no answer and may have been billed: a retry looks" not in str(caught.value)
+    assert "is not looked for any more" in str(caught.value)
+    assert len(ids(segmind)) == 1
