@@ -13,14 +13,22 @@ from tests.virtual.orders import Order
 from tests.virtual.stage import Stage
 from tests.virtual.tasks import Accident, State
 
+REGENERATE = {"on_orphaned_intent": "fail", "on_clear": "regenerate", "on_stale_state": "resubmit"}
 RESUBMIT = {"on_orphaned_intent": "resubmit", "on_clear": "reuse", "on_stale_state": "resubmit"}
 
 
 @contextmanager
-def played(stage: Stage, model: str, *, deferrable: bool = False, retries: int = 0) -> Iterator[PaidOnce]:
+def played(
+    stage: Stage,
+    model: str,
+    *,
+    deferrable: bool = False,
+    retries: int = 0,
+    policies: dict[str, str] = RESUBMIT,
+) -> Iterator[PaidOnce]:
     """Ends well: task 0 gets its video, and the books agree."""
     paid_once = machine(stage, model)()
-    paid_once.begin([Order(0)] * 4, "folder", True, deferrable, retries, RESUBMIT, 0)
+    paid_once.begin([Order(0)] * 4, "folder", True, deferrable, retries, dict(policies), 0)
     try:
         yield paid_once
         paid_once.holds()
@@ -78,3 +86,11 @@ def test_of_two_that_look_alike_one_is_taken_for_the_other(stage):
         paid_once.submit_late(0, 200.0, None)
         paid_once.ask_for_something_else(0, Order(0, None, 7))
         paid_once.holds()
+
+
+def test_what_was_said_to_be_gone_before_and_after_a_clear_gives_way_to_what_was_there_before(stage):
+    with played(stage, LTX, deferrable=True, policies=REGENERATE) as paid_once:
+        paid_once.work_to_the_end(0)
+        paid_once.submit_late(0, 1.0, None)
+        paid_once.change_ones_mind(0, "reuse")
+        paid_once.be_forgotten_for_a_while(0, 2)

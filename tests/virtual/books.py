@@ -79,6 +79,7 @@ class Books:
         """Ids of what was bought, will not fail, and can be found again by what is on record."""
         if not self.terms.memory:
             return set()
+        now = self._record(task)
         recorded = {bought.request_id for record in self._records(task) for bought in record.purchases}
         return {
             purchase.request_id
@@ -86,6 +87,8 @@ class Books:
             if purchase.submission.job is not None
             and purchase.submission.job.error is None
             and (purchase.request_id in recorded or self._unmistakable(purchase))
+            # What was said to be gone before and after a clear may be left behind.
+            and (purchase.request_id not in self._gone_for_good[task] or purchase.is_named_in(now))
         }
 
     def cleared(self, task: Task) -> None:
