@@ -88,6 +88,14 @@ def test_of_two_that_look_alike_one_is_taken_for_the_other(stage):
         paid_once.holds()
 
 
+def test_without_a_seed_the_one_that_was_given_up_may_be_taken_for_the_one_in_its_place(stage):
+    with played(stage, ANY_MODEL) as paid_once:
+        paid_once.submit_in_vain(1, "submit:after:reset", "history:before:503*inf", None)
+        paid_once.submit_late(0, 200.0, None)
+        paid_once.heal()
+        paid_once.submit_late(0, 200.0, None)
+
+
 def test_what_was_said_to_be_gone_before_and_after_a_clear_gives_way_to_what_was_there_before(stage):
     with played(stage, LTX, deferrable=True, policies=REGENERATE) as paid_once:
         paid_once.work_to_the_end(0)

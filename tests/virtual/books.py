@@ -108,7 +108,7 @@ class Books:
         for earlier in self.purchases:
             if earlier.task is not task:
                 continue
-            if earlier.is_named_in(record):
+            if earlier.stands_in(record):
                 # What was to be bought in its place was refused.
                 earlier.superseded = False
             for instead in earlier.replaced_in(record):
@@ -164,7 +164,7 @@ class Books:
             assert task.xcom.get(key, result[key]) == result[key]
         (bought,) = [p for p in self.purchases if p.submission is submission]
         assert bought.task is task or not self._unmistakable(bought), f"it is {bought.task.name}'s"
-        if bought.task is task and not bought.given_up:
+        if bought.task is task and not bought.given_up and not bought.superseded:
             assert result["reused"] is (bought.try_number != task.tries)
         if not task.operator.wait_for_completion:
             assert (result["status"], result["uri"]) == ("QUEUED", None)

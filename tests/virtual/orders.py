@@ -84,6 +84,11 @@ class Purchase:
             return known is not None
         return (known.intent_at, dict(known.marks)) == (self.intent_at, marks(self.submission.body or {}))
 
+    def stands_in(self, record: Record) -> bool:
+        """Whether it is what a record has of its fingerprint, and not as what another submit has bought."""
+        known = record.of(self.fingerprint)
+        return known is not None and known.intent_at == self.intent_at and self.is_named_in(record)
+
     def replaced_in(self, record: Record) -> Iterator[Recorded]:
         """What its task has bought in its place, or is about to."""
         known = record.of(self.fingerprint)
