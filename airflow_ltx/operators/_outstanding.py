@@ -34,7 +34,7 @@ def outstanding(attempt: Attempt) -> str | None:
 def left_on_record(attempt: Attempt, stuck: Purchase) -> str:
     """What an error should add where the record has a submit that bought nothing."""
     said = (
-        "That nothing was bought could not be recorded: a retry looks for its request in the account's "
+        "That nothing was bought could not be recorded: the next try looks for its request in the account's "
         "history, as for a submit whose answer was lost."
     )
     before = attempt.record.of(stuck.fingerprint)

@@ -156,7 +156,7 @@ def test_if_that_cannot_be_recorded_the_error_says_what_a_retry_looks_for(segmin
     run = video(timeout=0.5, deferrable=False, on_orphaned_intent="resubmit")
     with pytest.raises(AirflowFailException, match="That nothing was bought could not be recorded") as caught:
         run.try_once()
-    assert "a retry looks for its request in the account's history" in str(caught.value)
+    assert "the next try looks for its request in the account's history" in str(caught.value)
     assert "is not looked for any more: if the Segmind console shows its request" in str(caught.value)
     assert "begins anew" not in str(caught.value)
 
