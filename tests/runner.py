@@ -131,7 +131,7 @@ class TaskRun:
                 leg = self._resumption(deferral, answer(deferral), context)
 
     def _resumption(self, deferral: TaskDeferred, told: Any, context: dict[str, Any]) -> Callable[[Any], Any]:
-        method, kwargs = deferral.method_name, {**(deferral.kwargs or {})}
+        method, kwargs = deferral.method_name, json.loads(json.dumps(deferral.kwargs or {}))
         if isinstance(told, str):
             method, kwargs = TRIGGER_FAIL_REPR, {"error": told}
         else:

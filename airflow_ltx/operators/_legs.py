@@ -36,7 +36,10 @@ class RequestLegs(PreparedRequest):
         return self._first(context, None)
 
     def execute_in_turn(self, context: Context, event: Any = None) -> Any:
-        """As :meth:`execute`, after a rate limit had refused the submit. Nothing was bought meanwhile."""
+        """As :meth:`execute`, after a rate limit had refused the submit. Nothing was bought meanwhile.
+
+        Also after an event that went astray: to try sooner does no harm.
+        """
         from airflow_ltx.triggers.turn import since_of
 
         return self._first(context, since_of(event))
@@ -68,19 +71,21 @@ class RequestLegs(PreparedRequest):
             fail_before_purchase(error, attempt, self.log)
         return self._go_on(attempt, plan, purchase)
 
-    def execute_recovered(self, context: Context, event: Any = None) -> Any:
+    def execute_recovered(self, context: Context, event: Any = None, awaited: Any = None) -> Any:
         """Resume after the search for a request whose submit's answer was lost."""
         from airflow_ltx.durability.recovery import Fate
         from airflow_ltx.operators._recover import intent_left, look_on_worker
+        from airflow_ltx.triggers.astray import missed
         from airflow_ltx.triggers.recovery import from_payload
 
-        verdict = from_payload(event)
+        astray = missed(event, awaited, self.log) is not None
+        verdict = from_payload({"reason": "the end of its search was not told"} if astray else event)
         attempt = self._begin(context, verdict.request_id)
         try:
             self._remember(attempt)
             plan = self._checked(attempt)
             intent = intent_left(attempt, plan.order, verdict)
-            if intent is not None and verdict.fate is not Fate.FOUND:
+            if intent is not None and not astray and verdict.fate is not Fate.FOUND:
                 # Time has passed since, and a look is free. It is short, and does not undo a doubt.
                 seen = look_on_worker(attempt, intent, 0.0)
                 doubt = (verdict.fate, seen.fate) == (Fate.UNCLEAR, Fate.ABSENT)
@@ -89,16 +94,23 @@ class RequestLegs(PreparedRequest):
             fail_before_purchase(error, attempt, self.log)
         if intent is None:
             return self.execute(context)
+        if astray:
+            return self._recover(attempt, plan, intent)
         return self._recovered(attempt, plan, intent, verdict)
 
-    def execute_complete(self, context: Context, event: Any = None) -> Any:
-        """Resume after the trigger's event: land the file, publish the result."""
+    def execute_complete(self, context: Context, event: Any = None, awaited: Any = None) -> Any:
+        """Resume after the trigger's event: land the file, publish the result.
+
+        :param awaited: What was deferred for. An event of anything else is ignored, and the wait begins anew.
+        """
         from airflow_ltx.collect import look_again
         from airflow_ltx.operators._obtain import as_told
         from airflow_ltx.request import GivenRequest
+        from airflow_ltx.triggers.astray import missed
         from airflow_ltx.triggers.event import RequestEvent
 
-        told = RequestEvent.from_payload(event)
+        astray = missed(event, awaited, self.log)
+        told = RequestEvent.from_payload(event) if astray is None else RequestEvent.missed(astray)
         attempt = self._begin(context, told.request_id)
         # Where nothing but its XCom tells of it, nobody knows when it was submitted.
         request = GivenRequest(told.request_id, told.model or self.model, told.submitted_at)
@@ -106,11 +118,14 @@ class RequestLegs(PreparedRequest):
         try:
             self._remember(attempt)
             attempt.resume(request, None)
-            plan = self._checked(attempt, calls=False)
+            plan = self._checked(attempt, calls=astray is not None)
             attempt.resume(request, as_told(attempt, plan.order, told))
-            told = look_again(attempt.hook, request, told, self.log)
+            if astray is None:
+                told = look_again(attempt.hook, request, told, self.log)
         except SegmindError as error:
             fail_after_purchase(error, attempt, request.request_id)
+        if astray is not None and attempt.request is not None:
+            return self._wait(attempt, plan, attempt.request)
         return self._finish(attempt, plan, request, told)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -196,9 +211,11 @@ class RequestLegs(PreparedRequest):
         deadline = intent.intent_at + plan.timeout
         verdict = look_on_worker(attempt, intent, 0.0 if self.deferrable else deadline)
         if self.deferrable and verdict.fate is not Fate.FOUND and now() < deadline:
+            trigger = recovery_trigger(wanted_of(intent), str(self.segmind_conn_id), deadline=deadline)
             self.defer(
-                trigger=recovery_trigger(wanted_of(intent), str(self.segmind_conn_id), deadline=deadline),
+                trigger=trigger,
                 method_name="execute_recovered",
+                kwargs={"awaited": trigger.awaited},
                 timeout=backstop(deadline, attempt.hook.config.timeout),
             )
         return self._recovered(attempt, plan, intent, verdict)
@@ -231,9 +248,11 @@ class RequestLegs(PreparedRequest):
                 return self._finish(attempt, plan, request, told)
             deadline = now() + plan.timeout
         if self.deferrable:
+            trigger = self._trigger(attempt, request, plan, deadline)
             self.defer(
-                trigger=self._trigger(attempt, request, plan, deadline),
+                trigger=trigger,
                 method_name="execute_complete",
+                kwargs={"awaited": trigger.awaited},
                 timeout=backstop(deadline, attempt.hook.config.timeout),
             )
         told = wait_on_worker(attempt.hook, request, deadline=deadline, interval=plan.interval, log=self.log)

@@ -103,11 +103,14 @@ class SegmindRequestSensor(BaseSensorOperator):
         with self._failing():
             return self._look(context)
 
-    def execute_complete(self, context: Context, event: Any = None) -> Any:
-        """Resume after the trigger's event."""
+    def execute_complete(self, context: Context, event: Any = None, awaited: Any = None) -> Any:
+        """Resume after the trigger's event. One of another wait than ``awaited`` is ignored."""
         from airflow_ltx.collect import look_again
+        from airflow_ltx.triggers.astray import missed
         from airflow_ltx.triggers.event import RequestEvent
 
+        if missed(event, awaited, self.log):
+            return self.execute(context)
         with self._skipping(), self._failing():
             told = RequestEvent.from_payload(event)
             request, hook = self._request(), self._hook()
@@ -185,6 +188,7 @@ class SegmindRequestSensor(BaseSensorOperator):
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
+            kwargs={"awaited": trigger.awaited},
             timeout=backstop(deadline, self._hook().config.timeout),
         )
 

@@ -153,11 +153,14 @@ class SegmindToObjectStorageOperator(TellsConsumers):
             wish, hook = self._prepared(context), self._hook()
             return self._finish(context, hook, wish, request, self._wait(hook, wish, request))
 
-    def execute_complete(self, context: Context, event: Any = None) -> Any:
-        """Resume after the trigger's event."""
+    def execute_complete(self, context: Context, event: Any = None, awaited: Any = None) -> Any:
+        """Resume after the trigger's event. One of another wait than ``awaited`` is ignored."""
         from airflow_ltx.collect import look_again
+        from airflow_ltx.triggers.astray import missed
         from airflow_ltx.triggers.event import RequestEvent
 
+        if missed(event, awaited, self.log):
+            return self.execute(context)
         with self._failing():
             told = RequestEvent.from_payload(event)
             request = GivenRequest(told.request_id, told.model, told.submitted_at)
@@ -270,6 +273,7 @@ class SegmindToObjectStorageOperator(TellsConsumers):
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
+            kwargs={"awaited": trigger.awaited},
             timeout=backstop(deadline, hook.config.timeout),
         )
 

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import TaskDeferralTimeout
 from airflow_ltx.exceptions import ConfigurationError
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.polling import Ending
+from airflow_ltx.triggers.astray import new_wait
 from airflow_ltx.triggers.early_event import configured_min_heartbeat_interval, not_before
 from airflow_ltx.triggers.event import BROKEN, RequestEvent
 from airflow_ltx.triggers.segmind import SegmindRequestTrigger
@@ -50,6 +51,7 @@ def request_trigger(
         not_before=not_before(now(), configured_min_heartbeat_interval()),
         fingerprint=fingerprint,
         seed=seed,
+        wait=new_wait(),
     )
 
 
@@ -67,6 +69,7 @@ def recovery_trigger(wanted: Wanted, segmind_conn_id: str, *, deadline: float) -
         others=wanted.others,
         drawn=wanted.drawn,
         not_before=not_before(now(), configured_min_heartbeat_interval()),
+        wait=new_wait(),
     )
 
 

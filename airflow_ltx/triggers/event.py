@@ -33,6 +33,7 @@ class RequestEvent:
     :param fingerprint: Of what the task bought, as the trigger was given it: the task's templates may say
         something else by now, and there may be no record.
     :param seed: What was sent, drawn or given.
+    :param wait: Name of the wait that it is of.
     """
 
     status: str
@@ -49,6 +50,7 @@ class RequestEvent:
     landing_error: str | None = None
     fingerprint: str | None = None
     seed: int | None = None
+    wait: str | None = None
 
     @classmethod
     def of(
@@ -114,4 +116,11 @@ class RequestEvent:
             landing_error=payload.get("landing_error"),
             fingerprint=payload.get("fingerprint"),
             seed=payload.get("seed"),
+            wait=payload.get("wait"),
         )
+
+    @classmethod
+    def missed(cls, awaited: Mapping[str, Any]) -> Self:
+        """In place of one that did not come: what the task itself knows, and that it has to look."""
+        known = ("request_id", "model", "submitted_at", "fingerprint", "seed", "wait")
+        return cls(status=BROKEN, **{name: awaited[name] for name in known})

@@ -37,6 +37,7 @@ class SegmindRecoveryTrigger(BaseTrigger):
     :param deadline: Epoch seconds after which the search ends.
     :param segmind_conn_id: Connection whose key submitted.
     :param not_before: Epoch seconds before which the event is held back.
+    :param wait: A name of this wait, for the event: by it a task knows its own.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class SegmindRecoveryTrigger(BaseTrigger):
         others: Sequence[str] = (),
         drawn: bool = False,
         not_before: float | None = None,
+        wait: str | None = None,
         **newer: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -63,6 +65,7 @@ class SegmindRecoveryTrigger(BaseTrigger):
         self.others = list(others)
         self.drawn = drawn
         self.not_before = not_before
+        self.wait = wait
         self._newer = sorted(newer)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -79,8 +82,14 @@ class SegmindRecoveryTrigger(BaseTrigger):
                 "drawn": self.drawn,
                 "segmind_conn_id": self.segmind_conn_id,
                 "not_before": self.not_before,
+                "wait": self.wait,
             },
         )
+
+    @property
+    def awaited(self) -> dict[str, Any]:
+        """What the task keeps with its deferral, to know the event as its own."""
+        return {"wait": self.wait}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Search, then fire."""
@@ -93,7 +102,7 @@ class SegmindRecoveryTrigger(BaseTrigger):
             reason = error.message if isinstance(error, SegmindError) else type(error).__name__
             verdict = Verdict(Fate.UNREADABLE, reason=reason)
         await hold_until(self.not_before)
-        yield TriggerEvent(to_payload(verdict))  # type: ignore[no-untyped-call]
+        yield TriggerEvent(to_payload(verdict, self.wait))  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """A person ended or cleared the task."""
@@ -128,14 +137,15 @@ class SegmindRecoveryTrigger(BaseTrigger):
         )
 
 
-def to_payload(verdict: Verdict) -> dict[str, Any]:
-    """The event, as a dict of JSON primitives."""
+def to_payload(verdict: Verdict, wait: str | None = None) -> dict[str, Any]:
+    """The event, as a dict of JSON primitives. ``wait``: the name of the wait that it is of."""
     told: dict[str, Any] = plain(
         {
             "version": VERSION,
             "status": verdict.fate.value,
             "request_id": verdict.request_id,
             "reason": verdict.reason,
+            "wait": wait,
         }
     )
     return told

@@ -42,6 +42,7 @@ class SegmindRequestTrigger(BaseTrigger):
     :param not_before: Epoch seconds before which the event is held back.
     :param fingerprint: Of the parameters that were bought, for the event.
     :param seed: That was sent, for the event.
+    :param wait: A name of this wait, for the event: by it a task knows its own.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class SegmindRequestTrigger(BaseTrigger):
         not_before: float | None = None,
         fingerprint: str | None = None,
         seed: int | None = None,
+        wait: str | None = None,
         **newer: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -70,6 +72,7 @@ class SegmindRequestTrigger(BaseTrigger):
         self.not_before = not_before
         self.fingerprint = fingerprint
         self.seed = seed
+        self.wait = wait
         self._newer = sorted(newer)
         self._ending: Ending | None = None
 
@@ -88,8 +91,21 @@ class SegmindRequestTrigger(BaseTrigger):
                 "not_before": self.not_before,
                 "fingerprint": self.fingerprint,
                 "seed": self.seed,
+                "wait": self.wait,
             },
         )
+
+    @property
+    def awaited(self) -> dict[str, Any]:
+        """What the task keeps with its deferral, to know the event as its own, and to go on without it."""
+        return {
+            "wait": self.wait,
+            "request_id": self.request_id,
+            "model": self.model,
+            "submitted_at": self.submitted_at,
+            "fingerprint": self.fingerprint,
+            "seed": self.seed,
+        }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then fire. Cancellation passes through: it means the task ended or the triggerer moves."""
@@ -108,7 +124,7 @@ class SegmindRequestTrigger(BaseTrigger):
                 submitted_at=self.submitted_at,
                 reason=error.message if isinstance(error, SegmindError) else type(error).__name__,
             )
-        event = replace(event, fingerprint=self.fingerprint, seed=self.seed)
+        event = replace(event, fingerprint=self.fingerprint, seed=self.seed, wait=self.wait)
         await hold_until(self.not_before)
         yield TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]
 

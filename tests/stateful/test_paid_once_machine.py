@@ -338,6 +338,15 @@ class PaidOnce(RuleBasedStateMachine):
             self.world.give_up(task)
         self._leg(index)
 
+    @rule(index=tasks, back=st.integers(0, 9))
+    def be_told_of_another(self, index: int, back: int) -> None:
+        """How another task's wait has ended, or an earlier one of its own."""
+        self._leg(index)
+        task, fired = self._task(index), self.world.triggerer.fired
+        if task.state is State.DEFERRED and fired:
+            self.world.triggerer.tell_another(task, fired[-1 - back % len(fired)])
+        self._leg(index)
+
     @invariant()
     def holds(self) -> None:
         self.world.books.check()

@@ -150,6 +150,13 @@ class Task:
         """Whether its next leg begins a try."""
         return self.state is not State.DEFERRED and self.next is None
 
+    @property
+    def kept_for_later(self) -> dict[str, Any]:
+        """What its deferral keeps for the leg that follows, as it was stored."""
+        assert self.deferral is not None
+        kept: dict[str, Any] = json.loads(json.dumps(self.deferral.kwargs or {}))
+        return kept
+
     def run(self, accident: Accident | None) -> None:
         """The next leg, to its end or its death."""
         assert self.state is State.READY

@@ -21,12 +21,14 @@ class Triggerer:
     """Runs the triggers of deferred tasks, all on one loop.
 
     :param tasks: All that there are.
+    :ivar fired: The events of all waits, as they were stored.
     """
 
     def __init__(self, clock: VirtualClock, tasks: list[Task]) -> None:
         self._clock = clock
         self._tasks = tasks
         self._runs: dict[Task, tuple[int, asyncio.Task[None]]] = {}
+        self.fired: list[Any] = []
         self.process = Process("triggerer")
 
     @property
@@ -68,6 +70,12 @@ class Triggerer:
         with running_as(self.process):
             self._clock.cancel([self._clock.spawn(_load(*task.trigger).on_kill())])
 
+    def tell_another(self, task: Task, event: Any) -> None:
+        """An event of another wait reaches a deferred task, whose trigger's id was that wait's."""
+        assert task.deferral is not None
+        task.resume(task.deferral.method_name, {**task.kept_for_later, "event": event})
+        self.look()
+
     def _begin(self, task: Task) -> asyncio.Task[None]:
         with running_as(self.process, Errand(task, task.tries, task.orders)):
             return self._clock.spawn(self._run(task, task.number))
@@ -75,11 +83,12 @@ class Triggerer:
     async def _run(self, task: Task, number: int) -> None:
         assert task.trigger is not None
         assert task.deferral is not None
-        method, kwargs = task.deferral.method_name, dict(task.deferral.kwargs or {})
+        method, kwargs = task.deferral.method_name, task.kept_for_later
         process = acting()
         try:
             async for event in _load(*task.trigger).run():
                 kwargs["event"] = json.loads(json.dumps(event.payload))
+                self.fired.append(kwargs["event"])
                 break
         except Exception as error:
             task.told.append(f"{type(error).__name__}: {error}")
