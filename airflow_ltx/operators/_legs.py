@@ -35,14 +35,14 @@ class RequestLegs(PreparedRequest):
         """Buy one request, or take up that of an earlier try; then defer or wait."""
         return self._first(context, None)
 
-    def execute_in_turn(self, context: Context, event: Any = None) -> Any:
+    def execute_in_turn(self, context: Context, event: Any = None, since: float | None = None) -> Any:
         """As :meth:`execute`, after a rate limit had refused the submit. Nothing was bought meanwhile.
 
-        Also after an event that went astray: to try sooner does no harm.
-        """
-        from airflow_ltx.triggers.turn import since_of
+        Whatever the event is: one of another wait lets the task try sooner, which does no harm.
 
-        return self._first(context, since_of(event))
+        :param since: Epoch seconds of the first refusal in this try.
+        """
+        return self._first(context, since)
 
     def _first(self, context: Context, refused_since: float | None, *, turns: bool = True) -> Any:
         """Obtain a request, and go on with it.

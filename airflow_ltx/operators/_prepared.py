@@ -144,7 +144,12 @@ class PreparedRequest(TellsConsumers):
         timeout = _arguments.seconds("timeout", self.timeout) or DEFAULT_TIMEOUT
         turn = turn_for(error, attempt, timeout)
         if turn is not None:
-            self.defer(trigger=turn.trigger, method_name="execute_in_turn", timeout=turn.timeout)
+            self.defer(
+                trigger=turn.trigger,
+                method_name="execute_in_turn",
+                kwargs={"since": turn.since},
+                timeout=turn.timeout,
+            )
 
     @abstractmethod
     def _check_arguments(self) -> None:

@@ -19,10 +19,15 @@ PATIENCE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """How a task waits for its turn; ``timeout`` is Airflow's, should no triggerer answer."""
+    """How a task waits for its turn.
+
+    :param timeout: Airflow's, should no triggerer answer.
+    :param since: Epoch seconds of the first refusal.
+    """
 
     trigger: SegmindTurnTrigger
     timeout: timedelta
+    since: float
 
 
 def turn_for(error: RateLimited, attempt: Attempt, timeout: float) -> Turn | None:
@@ -42,7 +47,5 @@ def turn_for(error: RateLimited, attempt: Attempt, timeout: float) -> Turn | Non
         "%.0f s or later, when its turn has come; no worker slot is held until then.",
         pause,
     )
-    trigger = turn_trigger(
-        attempt.hook.segmind_conn_id, since=since, opens_at=now() + pause, deadline=deadline
-    )
-    return Turn(trigger, backstop(deadline, attempt.hook.config.timeout))
+    trigger = turn_trigger(attempt.hook.segmind_conn_id, opens_at=now() + pause, deadline=deadline)
+    return Turn(trigger, backstop(deadline, attempt.hook.config.timeout), since)

@@ -73,15 +73,12 @@ def recovery_trigger(wanted: Wanted, segmind_conn_id: str, *, deadline: float) -
     )
 
 
-def turn_trigger(
-    segmind_conn_id: str, *, since: float, opens_at: float, deadline: float
-) -> SegmindTurnTrigger:
+def turn_trigger(segmind_conn_id: str, *, opens_at: float, deadline: float) -> SegmindTurnTrigger:
     """The trigger of a task whose submit a rate limit refused. All times are epoch seconds."""
     from airflow_ltx.triggers.turn import SegmindTurnTrigger
 
     return SegmindTurnTrigger(
         segmind_conn_id,
-        since=since,
         opens_at=opens_at,
         deadline=deadline,
         not_before=not_before(now(), configured_min_heartbeat_interval()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -23,7 +23,6 @@ class SegmindTurnTrigger(BaseTrigger):
     :class:`~airflow_ltx.triggers.segmind.SegmindRequestTrigger`; unknown ones are ignored.
 
     :param segmind_conn_id: Connection whose key was refused.
-    :param since: Epoch seconds of the first refusal; goes into the event.
     :param opens_at: Epoch seconds before which the service takes nothing.
     :param deadline: Epoch seconds at which the event goes out in any case.
     :param not_before: Epoch seconds before which the event is held back.
@@ -33,7 +32,6 @@ class SegmindTurnTrigger(BaseTrigger):
         self,
         segmind_conn_id: str = SegmindHook.default_conn_name,
         *,
-        since: float,
         opens_at: float,
         deadline: float,
         not_before: float | None = None,
@@ -41,7 +39,6 @@ class SegmindTurnTrigger(BaseTrigger):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.segmind_conn_id = segmind_conn_id
-        self.since = since
         self.opens_at = opens_at
         self.deadline = deadline
         self.not_before = not_before
@@ -53,7 +50,6 @@ class SegmindTurnTrigger(BaseTrigger):
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
                 "segmind_conn_id": self.segmind_conn_id,
-                "since": self.since,
                 "opens_at": self.opens_at,
                 "deadline": self.deadline,
                 "not_before": self.not_before,
@@ -74,14 +70,8 @@ class SegmindTurnTrigger(BaseTrigger):
             # Whatever it is, the worker meets it, too, and says what follows.
             self.log.warning("%s The worker tries to submit.", error.message)
         await hold_until(self.not_before)
-        yield TriggerEvent({"version": VERSION, "since": self.since})  # type: ignore[no-untyped-call]
+        yield TriggerEvent({"version": VERSION})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """A person ended or cleared the task."""
         self.log.info("The task was ended before its turn came. This submit was not sent.")
-
-
-def since_of(payload: Any) -> float | None:
-    """When the first submit was refused, as an event of this or another version tells it."""
-    since = payload.get("since") if isinstance(payload, Mapping) else None
-    return float(since) if isinstance(since, int | float) and not isinstance(since, bool) else None

@@ -137,6 +137,8 @@ def test_a_submit_that_waits_for_its_turn_is_only_tried_sooner(segmind, other, t
     assert [result["request_id"]] == ids(segmind)[theirs:]
     methods = [deferral.method_name for deferral in run.deferred]
     assert methods == ["execute_in_turn", "execute_in_turn", "execute_complete"]
+    first, second = (deferral.kwargs["since"] for deferral in run.deferred[:2])
+    assert first == second
 
 
 def sensor(request_id, _):
