@@ -38,8 +38,6 @@ class RequestLegs(PreparedRequest):
     def execute_in_turn(self, context: Context, event: Any = None, since: float | None = None) -> Any:
         """As :meth:`execute`, after a rate limit had refused the submit. Nothing was bought meanwhile.
 
-        Whatever the event is: one of another wait lets the task try sooner, which does no harm.
-
         :param since: Epoch seconds of the first refusal in this try.
         """
         return self._first(context, since)
@@ -71,21 +69,19 @@ class RequestLegs(PreparedRequest):
             fail_before_purchase(error, attempt, self.log)
         return self._go_on(attempt, plan, purchase)
 
-    def execute_recovered(self, context: Context, event: Any = None, awaited: Any = None) -> Any:
+    def execute_recovered(self, context: Context, event: Any = None) -> Any:
         """Resume after the search for a request whose submit's answer was lost."""
         from airflow_ltx.durability.recovery import Fate
         from airflow_ltx.operators._recover import intent_left, look_on_worker
-        from airflow_ltx.triggers.astray import missed
         from airflow_ltx.triggers.recovery import from_payload
 
-        astray = missed(event, awaited, self.log) is not None
-        verdict = from_payload({"reason": "the end of its search was not told"} if astray else event)
+        verdict = from_payload(event)
         attempt = self._begin(context, verdict.request_id)
         try:
             self._remember(attempt)
             plan = self._checked(attempt)
             intent = intent_left(attempt, plan.order, verdict)
-            if intent is not None and not astray and verdict.fate is not Fate.FOUND:
+            if intent is not None and verdict.fate is not Fate.FOUND:
                 # Time has passed since, and a look is free. It is short, and does not undo a doubt.
                 seen = look_on_worker(attempt, intent, 0.0)
                 doubt = (verdict.fate, seen.fate) == (Fate.UNCLEAR, Fate.ABSENT)
@@ -94,23 +90,16 @@ class RequestLegs(PreparedRequest):
             fail_before_purchase(error, attempt, self.log)
         if intent is None:
             return self.execute(context)
-        if astray:
-            return self._recover(attempt, plan, intent)
         return self._recovered(attempt, plan, intent, verdict)
 
-    def execute_complete(self, context: Context, event: Any = None, awaited: Any = None) -> Any:
-        """Resume after the trigger's event: land the file, publish the result.
-
-        :param awaited: What was deferred for. An event of anything else is ignored, and the wait begins anew.
-        """
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Resume after the trigger's event: land the file, publish the result."""
         from airflow_ltx.collect import look_again
         from airflow_ltx.operators._obtain import as_told
         from airflow_ltx.request import GivenRequest
-        from airflow_ltx.triggers.astray import missed
         from airflow_ltx.triggers.event import RequestEvent
 
-        astray = missed(event, awaited, self.log)
-        told = RequestEvent.from_payload(event) if astray is None else RequestEvent.missed(astray)
+        told = RequestEvent.from_payload(event)
         attempt = self._begin(context, told.request_id)
         # Where nothing but its XCom tells of it, nobody knows when it was submitted.
         request = GivenRequest(told.request_id, told.model or self.model, told.submitted_at)
@@ -118,23 +107,24 @@ class RequestLegs(PreparedRequest):
         try:
             self._remember(attempt)
             attempt.resume(request, None)
-            plan = self._checked(attempt, calls=astray is not None)
+            plan = self._checked(attempt, calls=False)
             attempt.resume(request, as_told(attempt, plan.order, told))
-            if astray is None:
-                told = look_again(attempt.hook, request, told, self.log)
+            told = look_again(attempt.hook, request, told, self.log)
         except SegmindError as error:
             fail_after_purchase(error, attempt, request.request_id)
-        if astray is not None and attempt.request is not None:
-            return self._wait(attempt, plan, attempt.request)
         return self._finish(attempt, plan, request, told)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume; if the triggerer did not answer, look at the request before giving up: it is paid for.
 
-        A submit that was to be sent in its turn is sent.
+        A submit that was to be sent in its turn is sent. After an event of another wait the task waits on.
         """
+        from airflow_ltx.triggers.astray import arguments_of
+
         try:
-            return super().resume_execution(next_method, next_kwargs, context)
+            return super().resume_execution(
+                next_method, arguments_of(self, next_method, next_kwargs), context
+            )
         except (TaskDeferralTimeout, TaskDeferralError) as error:
             from airflow_ltx.triggers.deferral import unanswered, unanswered_search, unanswered_turn
 
@@ -206,18 +196,15 @@ class RequestLegs(PreparedRequest):
         """Look for the request of a submit without an answer: once here, then in the triggerer."""
         from airflow_ltx.durability.recovery import Fate
         from airflow_ltx.operators._recover import look_on_worker, wanted_of
+        from airflow_ltx.triggers.astray import wait_for
         from airflow_ltx.triggers.deferral import backstop, recovery_trigger
 
         deadline = intent.intent_at + plan.timeout
         verdict = look_on_worker(attempt, intent, 0.0 if self.deferrable else deadline)
         if self.deferrable and verdict.fate is not Fate.FOUND and now() < deadline:
             trigger = recovery_trigger(wanted_of(intent), str(self.segmind_conn_id), deadline=deadline)
-            self.defer(
-                trigger=trigger,
-                method_name="execute_recovered",
-                kwargs={"awaited": trigger.awaited},
-                timeout=backstop(deadline, attempt.hook.config.timeout),
-            )
+            limit = backstop(deadline, attempt.hook.config.timeout)
+            self.defer(**wait_for(trigger, "execute_recovered", limit))
         return self._recovered(attempt, plan, intent, verdict)
 
     def _recovered(self, attempt: Attempt, plan: Plan, intent: Purchase, verdict: Verdict) -> Any:
@@ -238,6 +225,7 @@ class RequestLegs(PreparedRequest):
         """Wait for the request: in the triggerer, or here."""
         from airflow_ltx.collect import wait_on_worker
         from airflow_ltx.segmind.polling import Ending
+        from airflow_ltx.triggers.astray import wait_for
         from airflow_ltx.triggers.deferral import backstop
 
         deadline = request.submitted_at + plan.timeout
@@ -249,12 +237,8 @@ class RequestLegs(PreparedRequest):
             deadline = now() + plan.timeout
         if self.deferrable:
             trigger = self._trigger(attempt, request, plan, deadline)
-            self.defer(
-                trigger=trigger,
-                method_name="execute_complete",
-                kwargs={"awaited": trigger.awaited},
-                timeout=backstop(deadline, attempt.hook.config.timeout),
-            )
+            limit = backstop(deadline, attempt.hook.config.timeout)
+            self.defer(**wait_for(trigger, "execute_complete", limit))
         told = wait_on_worker(attempt.hook, request, deadline=deadline, interval=plan.interval, log=self.log)
         return self._finish(attempt, plan, request, told)
 

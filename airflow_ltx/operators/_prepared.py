@@ -138,18 +138,14 @@ class PreparedRequest(TellsConsumers):
     def _come_back(self, error: SegmindError, attempt: Attempt) -> None:
         """Defer until a rate limit lets the submit through; return if none does, or for too long."""
         from airflow_ltx.operators._turned_away import turn_for
+        from airflow_ltx.triggers.astray import wait_for
 
         if not self.deferrable or not isinstance(error, RateLimited):
             return
         timeout = _arguments.seconds("timeout", self.timeout) or DEFAULT_TIMEOUT
         turn = turn_for(error, attempt, timeout)
         if turn is not None:
-            self.defer(
-                trigger=turn.trigger,
-                method_name="execute_in_turn",
-                kwargs={"since": turn.since},
-                timeout=turn.timeout,
-            )
+            self.defer(**wait_for(turn.trigger, "execute_in_turn", turn.timeout, since=turn.since))
 
     @abstractmethod
     def _check_arguments(self) -> None:

@@ -103,14 +103,11 @@ class SegmindRequestSensor(BaseSensorOperator):
         with self._failing():
             return self._look(context)
 
-    def execute_complete(self, context: Context, event: Any = None, awaited: Any = None) -> Any:
-        """Resume after the trigger's event. One of another wait than ``awaited`` is ignored."""
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Resume after the trigger's event."""
         from airflow_ltx.collect import look_again
-        from airflow_ltx.triggers.astray import missed
         from airflow_ltx.triggers.event import RequestEvent
 
-        if missed(event, awaited, self.log):
-            return self.execute(context)
         with self._skipping(), self._failing():
             told = RequestEvent.from_payload(event)
             request, hook = self._request(), self._hook()
@@ -118,12 +115,17 @@ class SegmindRequestSensor(BaseSensorOperator):
             return self._result(context, hook, request, told)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; if the triggerer did not answer, look at the request before giving up."""
+        """Resume; if the triggerer did not answer, look at the request before giving up.
+
+        After an event of another wait the sensor waits on.
+        """
+        from airflow_ltx.triggers.astray import arguments_of
         from airflow_ltx.triggers.deferral import unanswered
 
+        arguments = arguments_of(self, next_method, next_kwargs)
         try:
             # Not the sensor's own, which makes a time-out of it before anybody has looked.
-            return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+            return BaseOperator.resume_execution(self, next_method, arguments, context)
         except (TaskDeferralTimeout, TaskDeferralError) as error:
             return self.execute_complete(context, unanswered(self._request(), error).to_payload())
 
@@ -175,6 +177,7 @@ class SegmindRequestSensor(BaseSensorOperator):
         )
 
     def _defer(self) -> NoReturn:
+        from airflow_ltx.triggers.astray import wait_for
         from airflow_ltx.triggers.deferral import backstop, check_storable, request_trigger
 
         deadline = now() + self.timeout
@@ -185,12 +188,8 @@ class SegmindRequestSensor(BaseSensorOperator):
             poll_interval=self.poke_interval or None,
         )
         check_storable(trigger)
-        self.defer(
-            trigger=trigger,
-            method_name="execute_complete",
-            kwargs={"awaited": trigger.awaited},
-            timeout=backstop(deadline, self._hook().config.timeout),
-        )
+        limit = backstop(deadline, self._hook().config.timeout)
+        self.defer(**wait_for(trigger, "execute_complete", limit))
 
     def _request(self) -> GivenRequest:
         return GivenRequest.read(self.request_id)

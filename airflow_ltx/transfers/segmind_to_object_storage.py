@@ -153,14 +153,11 @@ class SegmindToObjectStorageOperator(TellsConsumers):
             wish, hook = self._prepared(context), self._hook()
             return self._finish(context, hook, wish, request, self._wait(hook, wish, request))
 
-    def execute_complete(self, context: Context, event: Any = None, awaited: Any = None) -> Any:
-        """Resume after the trigger's event. One of another wait than ``awaited`` is ignored."""
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Resume after the trigger's event."""
         from airflow_ltx.collect import look_again
-        from airflow_ltx.triggers.astray import missed
         from airflow_ltx.triggers.event import RequestEvent
 
-        if missed(event, awaited, self.log):
-            return self.execute(context)
         with self._failing():
             told = RequestEvent.from_payload(event)
             request = GivenRequest(told.request_id, told.model, told.submitted_at)
@@ -169,10 +166,13 @@ class SegmindToObjectStorageOperator(TellsConsumers):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume; if the triggerer did not answer, look at the request before giving up."""
+        from airflow_ltx.triggers.astray import arguments_of
         from airflow_ltx.triggers.deferral import unanswered
 
         try:
-            return super().resume_execution(next_method, next_kwargs, context)
+            return super().resume_execution(
+                next_method, arguments_of(self, next_method, next_kwargs), context
+            )
         except (TaskDeferralTimeout, TaskDeferralError) as error:
             with self._failing():
                 event = unanswered(GivenRequest.read(self.request_id), error).to_payload()
@@ -260,6 +260,7 @@ class SegmindToObjectStorageOperator(TellsConsumers):
     def _defer(
         self, hook: SegmindHook, wish: Wish, request: GivenRequest, deadline: float, interval: float | None
     ) -> NoReturn:
+        from airflow_ltx.triggers.astray import wait_for
         from airflow_ltx.triggers.deferral import backstop, check_storable, request_trigger
 
         trigger = request_trigger(
@@ -270,12 +271,7 @@ class SegmindToObjectStorageOperator(TellsConsumers):
             landing=wish.to_json() if wish.destination.remote else None,
         )
         check_storable(trigger)
-        self.defer(
-            trigger=trigger,
-            method_name="execute_complete",
-            kwargs={"awaited": trigger.awaited},
-            timeout=backstop(deadline, hook.config.timeout),
-        )
+        self.defer(**wait_for(trigger, "execute_complete", backstop(deadline, hook.config.timeout)))
 
     def _copy_url(self, context: Context) -> dict[str, Any]:
         from airflow_ltx.landing.naming import name_of

@@ -11,8 +11,7 @@ from airflow.sdk.exceptions import TaskDeferralTimeout
 from airflow_ltx.exceptions import ConfigurationError
 from airflow_ltx.segmind.clock import now
 from airflow_ltx.segmind.polling import Ending
-from airflow_ltx.triggers.astray import new_wait
-from airflow_ltx.triggers.early_event import configured_min_heartbeat_interval, not_before
+from airflow_ltx.triggers.astray import of_a_new_wait
 from airflow_ltx.triggers.event import BROKEN, RequestEvent
 from airflow_ltx.triggers.segmind import SegmindRequestTrigger
 
@@ -48,10 +47,9 @@ def request_trigger(
         deadline=deadline,
         poll_interval=poll_interval,
         landing=landing,
-        not_before=not_before(now(), configured_min_heartbeat_interval()),
         fingerprint=fingerprint,
         seed=seed,
-        wait=new_wait(),
+        **of_a_new_wait(),
     )
 
 
@@ -68,8 +66,7 @@ def recovery_trigger(wanted: Wanted, segmind_conn_id: str, *, deadline: float) -
         segmind_conn_id,
         others=wanted.others,
         drawn=wanted.drawn,
-        not_before=not_before(now(), configured_min_heartbeat_interval()),
-        wait=new_wait(),
+        **of_a_new_wait(),
     )
 
 
@@ -81,7 +78,7 @@ def turn_trigger(segmind_conn_id: str, *, opens_at: float, deadline: float) -> S
         segmind_conn_id,
         opens_at=opens_at,
         deadline=deadline,
-        not_before=not_before(now(), configured_min_heartbeat_interval()),
+        **of_a_new_wait(),
     )
 
 

@@ -118,9 +118,3 @@ class RequestEvent:
             seed=payload.get("seed"),
             wait=payload.get("wait"),
         )
-
-    @classmethod
-    def missed(cls, awaited: Mapping[str, Any]) -> Self:
-        """In place of one that did not come: what the task itself knows, and that it has to look."""
-        known = ("request_id", "model", "submitted_at", "fingerprint", "seed", "wait")
-        return cls(status=BROKEN, **{name: awaited[name] for name in known})

@@ -86,11 +86,6 @@ class SegmindRecoveryTrigger(BaseTrigger):
             },
         )
 
-    @property
-    def awaited(self) -> dict[str, Any]:
-        """What the task keeps with its deferral, to know the event as its own."""
-        return {"wait": self.wait}
-
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Search, then fire."""
         if self._newer:

@@ -95,18 +95,6 @@ class SegmindRequestTrigger(BaseTrigger):
             },
         )
 
-    @property
-    def awaited(self) -> dict[str, Any]:
-        """What the task keeps with its deferral, to know the event as its own, and to go on without it."""
-        return {
-            "wait": self.wait,
-            "request_id": self.request_id,
-            "model": self.model,
-            "submitted_at": self.submitted_at,
-            "fingerprint": self.fingerprint,
-            "seed": self.seed,
-        }
-
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then fire. Cancellation passes through: it means the task ended or the triggerer moves."""
         if self._newer:

@@ -26,6 +26,7 @@ class SegmindTurnTrigger(BaseTrigger):
     :param opens_at: Epoch seconds before which the service takes nothing.
     :param deadline: Epoch seconds at which the event goes out in any case.
     :param not_before: Epoch seconds before which the event is held back.
+    :param wait: A name of this wait, for the event: by it a task knows its own.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class SegmindTurnTrigger(BaseTrigger):
         opens_at: float,
         deadline: float,
         not_before: float | None = None,
+        wait: str | None = None,
         **newer: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -42,6 +44,7 @@ class SegmindTurnTrigger(BaseTrigger):
         self.opens_at = opens_at
         self.deadline = deadline
         self.not_before = not_before
+        self.wait = wait
         self._newer = sorted(newer)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -53,6 +56,7 @@ class SegmindTurnTrigger(BaseTrigger):
                 "opens_at": self.opens_at,
                 "deadline": self.deadline,
                 "not_before": self.not_before,
+                "wait": self.wait,
             },
         )
 
@@ -70,7 +74,7 @@ class SegmindTurnTrigger(BaseTrigger):
             # Whatever it is, the worker meets it, too, and says what follows.
             self.log.warning("%s The worker tries to submit.", error.message)
         await hold_until(self.not_before)
-        yield TriggerEvent({"version": VERSION})  # type: ignore[no-untyped-call]
+        yield TriggerEvent({"version": VERSION, "wait": self.wait})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """A person ended or cleared the task."""

@@ -6,11 +6,11 @@ import asyncio
 import re
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
-from videos import changing, ids, video
+from videos import PROMPT, USUAL, ids, video
 
 from airflow_ltx.durability.task_state import KEY
 from airflow_ltx.hooks import _clients
+from airflow_ltx.operators.ltx import LTXSubmitOperator
 from airflow_ltx.sensors.segmind import SegmindRequestSensor
 from airflow_ltx.transfers.segmind_to_object_storage import SegmindToObjectStorageOperator
 from runner import TaskRun
@@ -18,6 +18,8 @@ from runner import TaskRun
 pytestmark = pytest.mark.usefixtures("no_hold", "quick_searches")
 
 SAID = "is not of this task's wait"
+LATE = 1000
+EVENTS = ("request", "search", "turn", "none", "moment")
 
 
 def first_told(event, run, do=lambda: None):
@@ -34,111 +36,92 @@ def first_told(event, run, do=lambda: None):
 
 @pytest.fixture
 def other(segmind):
-    """The events of another task: how its request ended, and how its search did."""
+    """What comes of waits of other tasks."""
     ends, finds = video(seed=1), video(seed=2)
     ends.try_once()
     segmind.add_faults("submit:after:reset")
-    segmind.configure(history_lag_seconds=0.3)
-    finds.try_once()
-    segmind.configure(history_lag_seconds=0)
+    segmind.configure(history_lag_seconds=LATE)
+
+    def show(deferral):
+        segmind.configure(history_lag_seconds=0)
+        return {"event": asyncio.run(finds.fire(deferral))}
+
+    finds.try_with(show)
     ended, searched = ends.events[0], finds.events[0]
     assert [ended["status"], searched["status"]] == ["completed", "found"]
-    return {"request": ended, "search": searched, "none": None, "moment": "2026-01-02T03:04:05Z"}
+    turn, moment = {"version": 1, "wait": "theirs"}, "2026-01-02T03:04:05Z"
+    return {"request": ended, "search": searched, "turn": turn, "none": None, "moment": moment}
 
 
 @pytest.fixture
 def theirs(other, segmind):
-    """How many requests the other task bought."""
+    """How many requests the other tasks bought."""
     return len(ids(segmind))
-
-
-EVENTS = ("request", "search", "none", "moment")
 
 
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("state", [True, False])
-def test_the_wait_begins_anew_in_the_triggerer(segmind, other, theirs, event, state, told):
-    segmind.configure(inference_seconds=0.6)
+def test_the_task_waits_on_for_its_own(segmind, other, theirs, event, state, told):
     run = video(state=state)
     result = run.try_with(first_told(other[event], run))
     (own,) = ids(segmind)[theirs:]
     assert result["request_id"] == run.ti.xcom["request_id"] == own
     assert result["seed"] == segmind.ledger.submissions[-1].body["seed"]
     assert (result["status"], result["reused"]) == ("COMPLETED", False)
-    assert len(run.deferred) == 2
+    first, second = (deferral.trigger for deferral in run.deferred)
+    assert (first.request_id, first.deadline) == (second.request_id, second.deadline)
     said = told()
     assert said.count(SAID) == 1
     named = [f"(request {other[event]['request_id']})"] if event in ("request", "search") else []
     assert re.findall(r"\(request \w+\)", said) == named
 
 
-def test_what_is_completed_by_then_is_collected_at_once(segmind, other, theirs, tmp_path):
-    run = video(destination=f"file://{tmp_path}/")
-    result = run.try_with(first_told(other["request"], run, lambda: segmind.advance(60)))
-    (own,) = ids(segmind)[theirs:]
-    assert result["request_id"] == own
-    assert result["uri"] == f"file://{tmp_path}/{own}.mp4"
-    assert len(run.deferred) == 1
-    assert [purchase["request_id"] for purchase in run.purchases] == [own]
-
-
-def test_on_a_worker_it_is_waited_for_there(segmind, other, theirs):
-    segmind.configure(inference_seconds=0.6)
-    mode = {"deferrable": True}
-    run = changing(lambda: mode)
-    result = run.try_with(first_told(other["request"], run, lambda: mode.update(deferrable=False)))
-    assert [result["request_id"]] == ids(segmind)[theirs:]
-    assert len(run.deferred) == 1
-
-
 def test_what_another_wait_for_the_same_request_landed_is_not_its_file(segmind, tmp_path):
-    segmind.configure(inference_seconds=0.6)
     run = video(destination=f"file://{tmp_path}/here/")
 
     def answer(deferral):
         event = asyncio.run(run.fire(deferral))
+        if len(run.deferred) > 1:
+            return {"event": event}
         elsewhere = {"uri": "s3://elsewhere/theirs.mp4", "bytes": 1, "sha256": "0" * 64, "reused": False}
-        return {"event": {**event, "wait": "another one", "landed": [elsewhere]}}
+        return {"event": {**event, "wait": "theirs", "landed": [elsewhere]}}
 
     result = run.try_with(answer)
     assert result["uri"] == f"file://{tmp_path}/here/{ids(segmind)[0]}.mp4"
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_lost_request_is_searched_on(segmind, other, theirs, event, told):
-    segmind.configure(history_lag_seconds=0.5)
+@pytest.mark.parametrize("record", ["kept", "deleted"])
+def test_a_lost_request_is_searched_on(segmind, other, theirs, event, record, told):
+    segmind.configure(history_lag_seconds=LATE)
     segmind.add_faults("submit:after:reset")
     run = video()
-    result = run.try_with(first_told(other[event], run))
-    (own,) = ids(segmind)[theirs:]
-    assert result["request_id"] == own
+
+    def meanwhile():
+        segmind.configure(history_lag_seconds=0)
+        if record == "deleted":
+            run.state.delete(KEY)
+
+    result = run.try_with(first_told(other[event], run, meanwhile))
+    assert [result["request_id"]] == ids(segmind)[theirs:]
     methods = [deferral.method_name for deferral in run.deferred]
-    assert methods == ["execute_recovered", "execute_recovered"]
+    assert methods[:2] == ["execute_recovered", "execute_recovered"]
     assert SAID in told()
 
 
-def test_a_lost_request_whose_record_was_deleted_is_not_taken_for_another_ones(segmind, other, theirs):
-    """For good, since a retry would buy."""
-    segmind.configure(history_lag_seconds=0.5)
-    segmind.add_faults("submit:after:reset")
-    run = video()
-    with pytest.raises(AirflowFailException, match="nothing was bought in its place") as failed:
-        run.try_with(first_told(other["search"], run, lambda: run.state.delete(KEY)))
-    assert other["search"]["request_id"] not in str(failed.value)
-    assert len(ids(segmind)) == theirs + 1
-
-
-def test_a_submit_that_waits_for_its_turn_is_only_tried_sooner(segmind, other, theirs, monkeypatch):
+@pytest.mark.parametrize("event", EVENTS)
+def test_the_turn_of_a_submit_is_waited_for_on(segmind, other, theirs, event, monkeypatch):
+    monkeypatch.setattr("airflow_ltx.operators._turned_away.PATIENCE", 0.0)
     monkeypatch.setattr(_clients, "_accounts", {})
     monkeypatch.setattr(_clients, "_clients", {})
-    segmind.add_faults("submit:before:429:6")
-    run = video(timeout=60)
-    result = run.try_with(first_told(other["request"], run))
+    segmind.add_faults("submit:before:429:2")
+    run = video()
+    result = run.try_with(first_told(other[event], run))
     assert [result["request_id"]] == ids(segmind)[theirs:]
-    methods = [deferral.method_name for deferral in run.deferred]
-    assert methods == ["execute_in_turn", "execute_in_turn", "execute_complete"]
-    first, second = (deferral.kwargs["since"] for deferral in run.deferred[:2])
-    assert first == second
+    first, second, _ = run.deferred
+    assert first.method_name == second.method_name == "execute_in_turn"
+    assert first.trigger.deadline == second.trigger.deadline
+    assert first.kwargs["since"] == second.kwargs["since"]
 
 
 def sensor(request_id, _):
@@ -154,10 +137,24 @@ def transfer(request_id, folder):
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("build", [sensor, transfer])
 def test_who_buys_nothing_waits_on_as_well(segmind, other, theirs, event, build, tmp_path):
-    segmind.configure(inference_seconds=1.0)
+    segmind.configure(inference_seconds=1000)
     own = video(wait_for_completion=False).try_once()["request_id"]
     run = TaskRun(lambda: build(own, tmp_path))
-    result = run.try_with(first_told(other[event], run))
+    result = run.try_with(first_told(other[event], run, lambda: segmind.advance(1000)))
     assert (result["request_id"], result["status"]) == (own, "COMPLETED")
-    assert len(run.deferred) == 2
+    first, second = (deferral.trigger for deferral in run.deferred)
+    assert first.deadline == second.deadline
     assert len(ids(segmind)) == theirs + 1
+
+
+class Own(LTXSubmitOperator):
+    """With the method's usual arguments."""
+
+    def execute_complete(self, context, event=None):
+        return super().execute_complete(context, event)["request_id"]
+
+
+def test_a_subclass_with_a_method_of_its_own_is_resumed_as_ever(segmind, other, theirs):
+    run = TaskRun(lambda: Own(**{**USUAL, "prompt": PROMPT}))
+    result = run.try_with(first_told(other["request"], run))
+    assert [result] == ids(segmind)[theirs:]

@@ -145,7 +145,7 @@ def test_the_time_of_refusals_counts_on_where_a_lost_submit_was_given_up_before(
     def answer(deferral: TaskDeferred):
         if deferral.method_name == "execute_in_turn":
             later(40)
-            return {"event": {"version": 1, "since": deferral.trigger.since}}
+            return {"event": {"version": 1, "wait": deferral.trigger.wait}}
         later(61)
         return {"event": asyncio.run(run.fire(deferral))}
 

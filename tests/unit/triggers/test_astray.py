@@ -1,37 +1,81 @@
-"""Whether an event is of the wait that the task went into."""
+"""Whether an event is of the wait that the task went into, and what the task does if it is not."""
 
 from __future__ import annotations
 
-import logging
+import json
+from datetime import timedelta
 
 import pytest
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_ltx.triggers.astray import missed, new_wait
+from airflow_ltx.triggers.astray import arguments_of, of_a_new_wait, wait_for
+from airflow_ltx.triggers.segmind import SegmindRequestTrigger
 
-AWAITED = {"wait": "a", "request_id": "r1"}
-log = logging.getLogger(__name__)
+NOON = 1_790_000_000.0
+LANDING = {"uri": "s3://bucket/videos/", "conn_id": None}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """``clock(seconds)`` lets time pass."""
+    moment = NOON
+    monkeypatch.setattr("airflow_ltx.triggers.astray.now", lambda: moment)
+
+    def pass_time(seconds: float) -> None:
+        nonlocal moment
+        moment += seconds
+
+    return pass_time
+
+
+def begun(**kwargs):
+    trigger = SegmindRequestTrigger("r1", deadline=NOON + 50, landing=LANDING, seed=7, **of_a_new_wait())
+    wait = wait_for(trigger, "execute_complete", timedelta(seconds=900), **kwargs)
+    return trigger, json.loads(json.dumps(wait["kwargs"]))
+
+
+def resumed(kept, event):
+    return arguments_of(BaseOperator(task_id="t"), "execute_complete", {**kept, "event": event})
 
 
 def test_each_wait_has_a_name_of_its_own():
-    assert len({new_wait() for _ in range(100)}) == 100
+    assert len({of_a_new_wait()["wait"] for _ in range(100)}) == 100
 
 
-@pytest.mark.parametrize("awaited", [None, {}, AWAITED])
-def test_the_right_event_is_none_that_is_missed(awaited, caplog):
-    assert missed({"wait": "a", "request_id": "r1"}, awaited, log) is None
-    assert not caplog.records
+def test_the_method_gets_its_own_event_and_arguments_and_nothing_else(clock):
+    trigger, kept = begun(since=3.5)
+    event = {"wait": trigger.wait, "request_id": "r1"}
+    assert resumed(kept, event) == {"event": event, "since": 3.5}
 
 
-@pytest.mark.parametrize("payload", [{"wait": "b"}, {"request_id": "r1"}, {}, None, [], "2026-01-02", 7])
-def test_whatever_does_not_name_this_wait_is_of_another_one(payload, caplog):
-    assert missed(payload, AWAITED, log) is AWAITED
-    assert "It is ignored" in caplog.text
+@pytest.mark.parametrize("kept", [None, {}, {"error": "x", "traceback": []}, {"event": {"wait": "another"}}])
+def test_who_kept_no_wait_takes_what_comes(kept):
+    assert arguments_of(BaseOperator(task_id="t"), "execute_complete", kept) == (kept or {})
 
 
-def test_a_task_that_kept_nothing_takes_any_event():
-    assert missed({"wait": "b"}, None, log) is None
+@pytest.mark.parametrize("event", [{"wait": "b"}, {"request_id": "r1"}, {}, None, [], "2026-01-02", 7])
+def test_after_any_other_event_the_same_wait_goes_on(clock, event):
+    trigger, kept = begun(since=3.5)
+    clock(100)
+    with pytest.raises(TaskDeferred) as deferred:
+        resumed(kept, event)
+    again = deferred.value
+    path, before = trigger.serialize()
+    same_path, after = again.trigger.serialize()
+    renewed = {"wait": again.trigger.wait, "not_before": again.trigger.not_before}
+    assert (same_path, after) == (path, {**before, **renewed})
+    assert again.trigger.wait != trigger.wait
+    assert again.trigger.not_before == pytest.approx(trigger.not_before + 100)
+    assert (again.method_name, again.timeout) == ("execute_complete", timedelta(seconds=800))
+    # However often that happens.
+    event = {"wait": again.trigger.wait}
+    assert resumed(json.loads(json.dumps(again.kwargs)), event) == {"event": event, "since": 3.5}
 
 
-def test_the_log_names_the_other_request(caplog):
-    missed({"wait": "b", "request_id": "r2"}, AWAITED, log)
-    assert "another one (request r2):" in caplog.text
+def test_a_wait_that_is_over_by_then_has_time_for_one_look(clock):
+    _, kept = begun()
+    clock(5000)
+    with pytest.raises(TaskDeferred) as deferred:
+        resumed(kept, None)
+    assert deferred.value.timeout == timedelta(minutes=1)
