@@ -110,7 +110,7 @@ def test_a_lost_request_is_searched_on(segmind, other, theirs, event, record, to
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_the_turn_of_a_submit_is_waited_for_on(segmind, other, theirs, event, monkeypatch):
+def test_the_turn_of_a_submit_is_waited_for_on(segmind, other, theirs, event, monkeypatch, told):
     monkeypatch.setattr("airflow_ltx.operators._turned_away.PATIENCE", 0.0)
     monkeypatch.setattr(_clients, "_accounts", {})
     monkeypatch.setattr(_clients, "_clients", {})
@@ -122,6 +122,8 @@ def test_the_turn_of_a_submit_is_waited_for_on(segmind, other, theirs, event, mo
     assert first.method_name == second.method_name == "execute_in_turn"
     assert first.trigger.deadline == second.trigger.deadline
     assert first.kwargs["since"] == second.kwargs["since"]
+    said = told()
+    assert (said.count(SAID), said.count("refused the submit")) == (1, 1)
 
 
 def sensor(request_id, _):
