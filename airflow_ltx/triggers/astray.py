@@ -81,5 +81,7 @@ def _is_own(event: Any, awaited: Mapping[str, Any]) -> bool:
 
 
 def _whose(event: Any) -> str:
-    request_id = event.get("request_id") if isinstance(event, Mapping) else None
+    # What other providers put into their events may be no matter for a log.
+    of_ours = isinstance(event, Mapping) and "wait" in event
+    request_id = event.get("request_id") if of_ours else None
     return f" (request {request_id})" if request_id else ""

@@ -15,7 +15,10 @@ def test_ports_are_different_while_they_are_held():
         port.release()
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a port is not held")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"),
+    reason="a server may listen on a port that another socket holds on Linux alone",
+)
 async def test_a_server_listens_on_a_held_port_again_and_again():
     port = ReservedPort()
     for _ in range(2):

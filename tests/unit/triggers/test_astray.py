@@ -9,11 +9,13 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import TaskDeferred
 
+from airflow_ltx.landing.destination import parse_destination
+from airflow_ltx.landing.wish import Wish
 from airflow_ltx.triggers.astray import arguments_of, of_a_new_wait, wait_for
 from airflow_ltx.triggers.segmind import SegmindRequestTrigger
 
 NOON = 1_790_000_000.0
-LANDING = {"uri": "s3://bucket/videos/", "conn_id": None}
+LANDING = Wish(parse_destination("s3://store@bucket/videos/")).to_json()
 
 
 @pytest.fixture
@@ -71,6 +73,21 @@ def test_after_any_other_event_the_same_wait_goes_on(clock, event):
     # However often that happens.
     event = {"wait": again.trigger.wait}
     assert resumed(json.loads(json.dumps(again.kwargs)), event) == {"event": event, "since": 3.5}
+
+
+@pytest.mark.parametrize(
+    ("event", "named"),
+    [({"wait": "b", "request_id": "r2"}, True), ({"request_id": "r2"}, False), ("r2", False), ({}, False)],
+)
+def test_the_log_names_a_request_of_our_own_events_alone(clock, capsys, event, named):
+    """What is in those of other providers is none of its business."""
+    _, kept = begun()
+    with pytest.raises(TaskDeferred):
+        resumed(kept, event)
+    said = capsys.readouterr().out
+    assert "It is ignored" in said
+    assert ("another one (request r2):" in said) is named
+    assert ("r2" in said) is named
 
 
 def test_a_wait_that_is_over_by_then_has_time_for_one_look(clock):
